@@ -1,0 +1,56 @@
+/* From YAML to graph: reads network and program files, checks every key, expands blocks, and builds the
+ * graph.
+ *
+ * graphs/README.md is the manual of the language. A Model is what a file says; its graph holds the nodes with
+ * concrete shapes for the given batch and size. Every mistake is reported in diag, as many as can be found in
+ * one run; model_load then returns NULL. Files named by `use` and `extends` are found relative to the file
+ * that names them, then in ModelOptions.graph_dirs.
+ */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include "graph.h"
+
+typedef struct ModelClass {
+    const char *name;
+    uint8_t color[3]; /* RGB */
+    bool ignored;     /* a void output class */
+} ModelClass;
+
+typedef struct ModelPreprocess {
+    bool bgr;
+    double
+        scale; /* x = (v * scale - mean[c]) / std[c] for v in 0..255; 1/255, zeros and ones when not said */
+    double mean[3], std[3];
+} ModelPreprocess;
+
+typedef struct ModelOptions {
+    int64_t batch;         /* 0: 1 */
+    int64_t height, width; /* 0: the file's `size`, else 512x1024 */
+    int n_settings;        /* --set name=value, over the file's settings or tunables */
+    const char *const *setting_names, *const *setting_values;
+    const char *const *graph_dirs; /* where `use: name.yaml` is looked for after the file's own folder;
+                                      NULL-terminated, may be NULL */
+} ModelOptions;
+
+/* A use of a network in a file, for counting parameters and naming them. */
+typedef struct ModelNetwork {
+    const char *name; /* "segmenter"; a network file alone: its own name */
+} ModelNetwork;
+
+typedef struct Model {
+    const char *name;    /* of the network or program */
+    const char *path;    /* as given */
+    Graph *graph;        /* its outputs: every declared output of the file, in order */
+    const char *predict; /* name of the output to predict: `predict`, else the first */
+    int n_classes;       /* 0: not said */
+    ModelClass *classes;
+    int64_t ignore_index;
+    ModelPreprocess preprocess;
+    ModelNetwork *networks;
+    int n_networks;
+} Model;
+
+Model *model_load(Arena *arena, Diag *diag, const char *path, const ModelOptions *options);
+
+#endif
