@@ -10,6 +10,8 @@
 #include "graph.h"
 #include "loop.h"
 
+struct Lowering;
+
 typedef enum OpClass {
     CLASS_SOURCE,      /* input, param, constant: no work */
     CLASS_ELEMENTWISE, /* one output element from one element (or broadcast) of each input: fuses anywhere */

@@ -2,7 +2,8 @@
  *
  * Nothing in the runtime prints or exits except rt_main.c. A function that can fail takes an RtError to fill
  * and returns its status; the caller either handles it or passes it on. The numbers are the exit statuses of
- * every command, so main returns them as they are. An RtError is plain data: it owns nothing and may be copied.
+ * every command, so main returns them as they are. An RtError is plain data: it owns nothing and may be
+ * copied.
  *
  *     RtError err;
  *     if (image_read(path, &image, &err)) return err.status;
@@ -39,8 +40,8 @@ RtStatus rt_fail(RtError *err, RtStatus status, const char *format, ...)
  * rt_alloc returns zeroed memory aligned to 64 bytes, or NULL; size 0 is treated as 1. rt_free takes NULL.
  * Thread safe. */
 void *rt_alloc(size_t size);
-/* Grows or shrinks block (NULL: a new one) from old_size to new_size bytes; new bytes are zero. On failure NULL,
- * and block is still valid. */
+/* Grows or shrinks block (NULL: a new one) from old_size to new_size bytes; new bytes are zero. On failure
+ * NULL, and block is still valid. */
 void *rt_realloc(void *block, size_t old_size, size_t new_size);
 void rt_free(void *block);
 char *rt_strdup(const char *text);
