@@ -1,6 +1,5 @@
 """Parameters and pictures from a formula that C computes bit for bit; README.md states it."""
 import numpy as np
-import torch
 
 MASK32 = 0xFFFFFFFF
 
@@ -42,14 +41,7 @@ def parameter(name, shape):
     return v.astype(np.float32).reshape(shape)
 
 
-def image(channels, height, width, batch=1, name="image"):
-    """A float32 picture of u, NCHW."""
-    u = uniform(name, batch * channels * height * width)
-    return torch.from_numpy(u.astype(np.float32)).reshape(batch, channels, height, width)
-
-
-def fill(net):
-    """Sets every parameter and running statistic of a module."""
-    for name, tensor in net.state_dict().items():
-        if not name.endswith("num_batches_tracked"):
-            tensor.copy_(torch.from_numpy(parameter(name, tensor.shape)))
+def image(channels, height, width, batch=1):
+    """The picture: float32, NCHW."""
+    u = uniform("image", batch * channels * height * width)
+    return u.astype(np.float32).reshape(batch, channels, height, width)

@@ -71,7 +71,7 @@ def class_lines(y):
 def write_network(name, batch, channels, height, width):
     net = networks.make(name)
     twin = networks.make(name).double()
-    x = formula.image(channels, height, width, batch)
+    x = networks.image(channels, height, width, batch)
     with torch.inference_mode():
         y, error = both(lambda v: (twin if v.dtype == torch.float64 else net)(v), x)
     while y.ndim < 4:

@@ -5,7 +5,7 @@ published ones for ESPNet. Batch norm and everything else is meant for eval mode
 `BiSeNet` also returns its auxiliary heads in training mode.
 
     net = networks.make("bisenet")        # eval mode, weights from formula.py
-    logits = net(formula.image(1, 64, 128))
+    logits = net(networks.image(3, 64, 128))
 """
 import torch
 import torch.nn.functional as F
@@ -398,7 +398,14 @@ NETWORKS = {
 
 
 def make(name):
-    """The network of that name in eval mode, its parameters by the formula."""
+    """The network of that name in eval mode, its parameters and running statistics by the formula."""
     net = NETWORKS[name]().eval()
-    formula.fill(net)
+    for key, tensor in net.state_dict().items():
+        if not key.endswith("num_batches_tracked"):
+            tensor.copy_(torch.from_numpy(formula.parameter(key, tensor.shape)))
     return net
+
+
+def image(channels, height, width, batch=1):
+    """The formula's picture as a tensor."""
+    return torch.from_numpy(formula.image(channels, height, width, batch))
