@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MAX_RANK = 6, MAX_ATTRS = 12 };
+enum { MAX_RANK = 6, MAX_ATTRS = 12, MAX_INTS = 16 };
 
 typedef enum Dtype { F32, I32, U8 } Dtype;
 
@@ -51,8 +51,8 @@ typedef enum AttrKind {
 
 typedef struct Attr {
     AttrName name;
-    int n;        /* numbers in i (ATTR_INTS, ATTR_PAIR: 2, else 1); 0: not given and no default */
-    int64_t i[8]; /* integers and booleans */
+    int n;               /* numbers in i (ATTR_INTS, ATTR_PAIR: 2, else 1); 0: not given and no default */
+    int64_t i[MAX_INTS]; /* integers and booleans */
     double f;
     const char *s;
 } Attr;

@@ -11,6 +11,7 @@
 #include "loop.h"
 
 struct Lowering;
+struct Coord;
 
 typedef enum OpClass {
     CLASS_SOURCE,      /* input, param, constant: no work */
@@ -38,8 +39,9 @@ typedef bool ShapeRule(Graph *graph, Node *node);
 typedef int64_t CountRule(const Node *node);
 /* ELEMENTWISE: the scalar expression for one output element from one element of each input. */
 typedef Expr *ScalarRule(LoopBuilder *b, const Node *node, Expr *const *in);
-/* Other classes: builds the loop nest that computes node into the builder (see lower.h). */
-typedef void LowerRule(struct Lowering *lowering, const Node *node);
+/* Other classes: the value of one output element, from values of the inputs at the coordinates that the rule
+ * derives; may open and close loops on the way (see lower.h). */
+typedef Expr *LowerRule(struct Lowering *lowering, const Node *node, const struct Coord *at);
 
 typedef struct AttrDefault {
     AttrName name;
