@@ -1,0 +1,73 @@
+/* The contraction template: what a backend has to know to write one convolution kernel.
+ *
+ * Computes, for picture n, filter f = cb*block + lane, output pixel (y, x) of an oh x ow grid:
+ *
+ *     acc = sum over units u, taps (ty, tx), k in 0..unit of
+ *           in[in_offset + n*in_n + channel(u,k) + (y*stride_y + dy[ty])*in_y + (x*stride_x + dx[tx])*in_x]
+ *         * filter[((((cb/V * units + u) * ny + ty) * nx + tx) * unit + k) * V*block + (cb%V)*block + lane]
+ *     out[out_offset + n*out_n + cb*out_block + y*out_y + x*out_x + lane] = value(acc, n, cb, lane, y, x)
+ *
+ * where channel(u,k) = (u*unit / in_lanes) * in_block + (u*unit % in_lanes + k) * in_lane. dx and dy may be
+ * negative: the input has a halo. With filter groups (group_filters > 0) filter block cb reads units starting
+ * at (cb*block / group_filters) * units.
+ *
+ * One micro-kernel serves every conv2d, and conv_transpose2d as one spec per phase of its stride: they differ
+ * in tables only. Buffers of the kernel: 0 in, 1 filters, 2 out, then those of the epilogue.
+ *
+ * Everything about how (tile, chunks, rows) is data here too: schedule.c decides it, backends obey.
+ */
+#ifndef CONV_SPEC_H
+#define CONV_SPEC_H
+
+#include "graph.h"
+#include "loop.h"
+#include "target.h"
+
+/* How a convolution is cut into pieces. */
+typedef struct ConvSchedule {
+    int block;        /* lanes of a vector: channels side by side */
+    int vectors;      /* V: filter blocks of one tile */
+    int pixels;       /* P: pixels of one tile */
+    int unit;         /* input channels unrolled in the inner loop */
+    int chunk_units;  /* units per pass over the output; the output is re-read between passes */
+    int rows;         /* output rows of one work unit */
+    int filter_parts; /* work units a row block is split into, by filters */
+} ConvSchedule;
+
+struct ConvSpec {
+    int64_t n, oh, ow;
+    int64_t filter_blocks; /* a multiple of V */
+    int64_t units;         /* of one group */
+    int64_t group_filters; /* 0: one group */
+    int ny, nx;
+    int64_t dy[MAX_INTS], dx[MAX_INTS]; /* displacement of the taps, in input pixels */
+    int64_t stride_y, stride_x;
+    int64_t in_offset, in_n, in_block, in_y, in_x, in_lane, in_lanes;
+    int64_t out_offset, out_n, out_block, out_y, out_x;
+    ConvSchedule schedule;
+    /* The epilogue: an expression over these variables and the kernel's buffers. acc, lane and the value are
+     * of one vector. */
+    Var *var_n, *var_cb, *var_lane, *var_y, *var_x, *var_acc;
+    Expr *value;
+};
+
+/* Tile, chunks and rows for a convolution (template only) on this machine. */
+ConvSchedule conv_schedule(const Node *node, const Target *target);
+
+/* The taps of one phase of a contraction along one axis: output o = first + step*j of `count` outputs reads
+ * input j*stride + displacement[t] through filter index tap[t]. */
+typedef struct ConvPhase {
+    int64_t first, step, count, stride;
+    int n_taps;
+    int64_t tap[MAX_INTS], displacement[MAX_INTS];
+} ConvPhase;
+/* axis 0: rows, 1: columns. conv2d has one phase, conv_transpose2d `stride` of them; a phase may have no
+ * taps. */
+int conv_phases(const Node *node, int axis);
+ConvPhase conv_phase(const Node *node, int axis, int phase);
+
+/* The spec as a line of text, part of `segc show --stage loops` and of the key by which kernels are shared.
+ */
+const char *conv_spec_text(Arena *arena, const Kernel *kernel);
+
+#endif
