@@ -97,11 +97,18 @@ Graph *graph_new(Arena *arena, Diag *diag, const char *name);
  * node_set_*, then calls graph_infer. */
 Node *graph_add(Graph *graph, Op op, const char *name, Pos pos, Node *const *in, int n_in);
 
+/* Declares the parameters that the node's operator has: makes them as "NODE.weight" and so on, and appends
+ * them to node->in, before it in the order. Called once, after attributes and data inputs are set and before
+ * graph_infer; does nothing for operators without parameters. False after reporting. */
+bool graph_declare_params(Graph *graph, Node *node);
+
 /* Checks arity, attributes and shapes by the op's rule and sets node->type. On failure reports at node->pos,
  * with the chain of shapes that led there as notes, and returns false (type.rank is then 0). */
 bool graph_infer(Graph *graph, Node *node);
 
-/* For compiler code whose own graphs can't be wrong: add, set nothing, infer, assert. */
+/* graph_infer for compiler code whose own graphs can't be wrong: asserts; returns node. */
+Node *graph_settle(Graph *graph, Node *node);
+/* The same for a node whose attributes are the defaults: adds it with the name and place of like. */
 Node *graph_make(Graph *graph, Op op, const Node *like, Node *const *in, int n_in);
 
 /* The OP_PARAM node called name with this type and initialisation, added to graph->params. */
@@ -142,10 +149,11 @@ void node_set_pair(Node *node, AttrName name, int64_t rows, int64_t columns);
 void node_set_ints(Node *node, AttrName name, const int64_t *values, int count);
 void node_set_float(Node *node, AttrName name, double value);
 void node_set_bool(Node *node, AttrName name, bool value);
-void node_set_string(Node *node, AttrName name, const char *value);
+void node_set_string(Node *node, AttrName name, const char *value); /* kept as it is, not copied */
 void node_copy_attrs(Node *to, const Node *from); /* of the same op */
 
 /* Types. */
+bool type_known(Type type); /* false before graph_infer and after it failed */
 int64_t type_elements(Type type);
 int64_t type_bytes(Type type);
 bool type_equal(Type a, Type b);
@@ -162,5 +170,7 @@ const char *graph_dot(const Graph *graph);
 /* graph_check.c: asserts the invariants of the order (inputs before uses, types as the rules say). Debug
  * builds, after each pass. */
 void graph_check(const Graph *graph);
+/* The first invariant that does not hold, as a sentence in the arena; NULL when all do. */
+const char *graph_fault(const Graph *graph);
 
 #endif

@@ -56,7 +56,7 @@ typedef struct OpInfo {
     bool internal;       /* made by passes only: not for YAML */
     const char *summary; /* a sentence for the manual and the schema */
     int n_attrs;
-    AttrDefault attrs[MAX_ATTRS];
+    const AttrDefault *attrs; /* n_attrs of them */
     ParamsRule *params; /* NULL: declares none */
     ShapeRule *shape;
     CountRule *count;   /* NULL: counts nothing */
@@ -77,6 +77,18 @@ const AttrInfo *attr_info(AttrName name);
 Op op_find(const char *name);
 /* Whether the op has the attribute, and at which place in OpInfo.attrs (-1: no). */
 int op_attr_index(Op op, AttrName name);
+/* The attribute of this YAML name, ATTR_COUNT if there is none. */
+AttrName attr_find(const char *name);
+/* Whether word is one of the words of this ATTR_CHOICE. */
+bool attr_has_word(AttrName name, const char *word);
+/* How many of the node's inputs are data; parameters follow them. */
+int op_data_inputs(const Node *node);
+
+/* The steps of graph_infer around the shape rule; each reports through shape_error. */
+bool op_check_inputs(Graph *graph, const Node *node); /* how many */
+bool op_check_attrs(Graph *graph, const Node *node);  /* required ones given, words known, numbers in range */
+bool op_check_params(Graph *graph, Node *node);       /* parameters as the params rule declares them */
+bool op_check_result(Graph *graph, const Node *node); /* no dimension zero, none too large */
 
 /* Reports a shape (or attribute) error at node and, as notes, the chain of shapes that led there; returns
  * false. */

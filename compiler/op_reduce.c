@@ -1,0 +1,34 @@
+/* Reductions over dimensions: shapes and counts. */
+#include "op_rules.h"
+
+bool global_avg_pool_shape(Graph *graph, Node *node)
+{
+    Type in = node->in[0]->type;
+    if (!op_want_picture(graph, node)) return false;
+    node->type = type_picture(in.dim[0], in.dim[1], 1, 1);
+    return true;
+}
+
+/* One per input element. */
+int64_t global_avg_pool_count(const Node *node)
+{
+    return type_elements(node->in[0]->type);
+}
+
+bool softmax_shape(Graph *graph, Node *node)
+{
+    if (!op_want_rank(graph, node, 1) || !op_resolve_dim(graph, node, node->in[0]->type.rank)) return false;
+    node->type = node->in[0]->type;
+    return true;
+}
+
+bool argmax_shape(Graph *graph, Node *node)
+{
+    Type in = node->in[0]->type;
+    if (!op_want_rank(graph, node, 2) || !op_resolve_dim(graph, node, in.rank)) return false;
+    int dim = (int)node_int(node, A_DIM), kept = 0;
+    node->type = (Type){.dtype = I32, .rank = in.rank - 1};
+    for (int i = 0; i < in.rank; i++)
+        if (i != dim) node->type.dim[kept++] = in.dim[i];
+    return true;
+}

@@ -1,0 +1,50 @@
+/* The rules that op.def names, and the checks that they share (op.c). Included by op.c and by the files that
+ * define rules: op_*.c (parameters, shapes, counts, scalar expressions) and lower_*.c.
+ *
+ * A rule may assume what graph_infer has checked before it: the number of inputs, that they have types, that
+ * required attributes are given, words are known and numbers are within +-OP_MAX_NUMBER.
+ */
+#ifndef OP_RULES_H
+#define OP_RULES_H
+
+#include "op.h"
+
+/* Attributes and dimensions stay below this, so that no formula of a shape rule can overflow. */
+#define OP_MAX_NUMBER (INT64_C(1) << 30)
+/* A tensor has no more elements than this. */
+#define OP_MAX_ELEMENTS (INT64_C(1) << 40)
+
+ParamsRule conv2d_params, conv_transpose2d_params, linear_params, batch_norm_params, prelu_params;
+
+ShapeRule source_shape, conv2d_shape, conv_transpose2d_shape, linear_shape, batch_norm_shape, unary_shape,
+    prelu_shape, broadcast_shape, max_pool2d_shape, avg_pool2d_shape, resize_shape, global_avg_pool_shape,
+    softmax_shape, argmax_shape, concat_shape, slice_shape, pad_shape, flatten_shape, reshape_shape,
+    pack_filter_shape;
+
+CountRule conv2d_count, conv_transpose2d_count, linear_count, batch_norm_count, resize_count,
+    global_avg_pool_count;
+
+ScalarRule batch_norm_scalar, relu_scalar, leaky_relu_scalar, prelu_scalar, sigmoid_scalar, affine_scalar,
+    rsqrt_scalar, add_scalar, sub_scalar, mul_scalar, div_scalar, scale_shift_scalar;
+
+LowerRule conv2d_lower, conv_transpose2d_lower, linear_lower, max_pool2d_lower, avg_pool2d_lower,
+    resize_lower, global_avg_pool_lower, softmax_lower, log_softmax_lower, argmax_lower, concat_lower,
+    slice_lower, pad_lower, flatten_lower, reshape_lower, relayout_lower, pack_filter_lower;
+
+/* Each reports through shape_error and returns false when it does not hold. */
+
+/* Input number index is f32. */
+bool op_want_f32(Graph *graph, const Node *node, int index);
+/* The first input is f32 with this many dimensions at least. */
+bool op_want_rank(Graph *graph, const Node *node, int rank);
+/* The first input is f32[N,C,H,W]. */
+bool op_want_picture(Graph *graph, const Node *node);
+/* Every number of the attribute is at least low. */
+bool op_want_at_least(Graph *graph, const Node *node, AttrName name, int64_t low);
+/* `dim` names one of rank dimensions; a negative one is replaced by what it counts from the end. */
+bool op_resolve_dim(Graph *graph, Node *node, int rank);
+
+/* Reports that a window finds no place along an axis (0: height, 1: width), with the formula's numbers. */
+bool op_no_place(Graph *graph, const Node *node, int axis, int64_t dilation);
+
+#endif
