@@ -180,7 +180,7 @@ static RtStatus add_argument(Search *search, const char *argument)
     found_sort_since(&search->images, images);
     found_sort_since(&search->skipped, skipped);
     if (search->images.count > images) return RT_OK;
-    return rt_fail(search->err, RT_BAD_INPUT, "%s: holds no PNG or JPEG image (%zu other files)", argument,
+    return rt_fail(search->err, RT_BAD_INPUT, "%s: holds no PNG or JPEG image (other files: %zu)", argument,
                    search->skipped.count - skipped);
 }
 
