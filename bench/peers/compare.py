@@ -20,7 +20,7 @@ import sys
 import paths
 
 HERE = paths.ROOT / "bench" / "peers"
-PEERS = "torch,torch_cl,torch_jit,torch_jit_cl,torch_compile,onnxruntime,openvino"
+PEERS = ("torch", "torch_cl", "torch_jit", "torch_jit_cl", "torch_compile", "onnxruntime", "openvino")
 
 
 def arguments():
@@ -30,11 +30,18 @@ def arguments():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--peers", default=PEERS)
+    parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--classes", action="store_true")
     parser.add_argument("--ours", metavar="COMMAND")
     parser.add_argument("--json", metavar="FILE")
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.peers = [peer for peer in args.peers.split(",") if peer]
+    unknown = set(args.peers) - set(PEERS)
+    if unknown:
+        parser.error(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+    if not args.peers and not args.ours:
+        parser.error("nothing to run: --peers is empty and --ours is not given")
+    return args
 
 
 def commands(args):
@@ -42,7 +49,7 @@ def commands(args):
     found = {}
     if args.ours:
         found["ours"] = shlex.split(args.ours)
-    for peer in filter(None, args.peers.split(",")):
+    for peer in args.peers:
         command = [sys.executable, str(HERE / "peer.py"), peer, args.network, "--size", args.size,
                    "--threads", str(args.threads), "--runs", str(args.runs)]
         found[peer] = command + (["--classes"] if args.classes else [])
