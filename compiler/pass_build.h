@@ -1,0 +1,14 @@
+/* Nodes that several passes make. They take name and place of `like`. */
+#ifndef PASS_BUILD_H
+#define PASS_BUILD_H
+
+#include "graph.h"
+
+/* value under other dimensions; value itself when they are the same. */
+Node *build_reshape(Graph *graph, const Node *like, Node *value, Type type);
+/* One of the operators with default attributes. */
+Node *build_binary(Graph *graph, Op op, const Node *like, Node *x, Node *y);
+/* The op of node with its attributes, over other inputs. */
+Node *build_again(Graph *graph, const Node *node, Node *const *in, int n_in);
+
+#endif

@@ -1,0 +1,62 @@
+/* Split resize: a bilinear resize under an argmax becomes one of columns and one of rows, which compute the
+ * same (bilinear weights are products of a row's and a column's). Lowering fuses the second into the argmax,
+ * so that each full-size logit is made of two values where it is compared and never stored.
+ *
+ *     before: %2: f32[1,19,512,1024] = resize %1 {size=[512,1024]}
+ *             %3: i32[1,512,1024] = argmax %2
+ *     after:  %4: f32[1,19,64,1024] = resize %1 {size=[64,1024]}
+ *             %5: f32[1,19,512,1024] = resize %4 {size=[512,1024]}
+ *             %6: i32[1,512,1024] = argmax %5
+ *
+ * A resize along one axis leaves the other's samples where they are, in both conventions. A scale_factor is
+ * one number for both axes, and positions follow from it, not from the sizes: it can be written as sizes when
+ * it leads to whole ones.
+ */
+#include "pass.h"
+#include "pass_build.h"
+
+#include <string.h>
+
+static bool sizes_say_all(const Node *resize)
+{
+    if (!node_has(resize, A_SCALE_FACTOR)) return true;
+    double factor = node_float(resize, A_SCALE_FACTOR);
+    Type in = resize->in[0]->type, out = resize->type;
+    return (double)in.dim[2] * factor == (double)out.dim[2] &&
+           (double)in.dim[3] * factor == (double)out.dim[3];
+}
+
+static bool can_split(const Graph *graph, const Node *argmax)
+{
+    const Node *resize = argmax->in[0];
+    if (argmax->op != OP_ARGMAX || node_int(argmax, A_DIM) != 1 || resize->op != OP_RESIZE) return false;
+    if (strcmp(node_string(resize, A_MODE), "bilinear") || graph_uses(graph, resize) != 1) return false;
+    Type in = resize->in[0]->type, out = resize->type;
+    return in.dim[2] != out.dim[2] && in.dim[3] != out.dim[3] && sizes_say_all(resize);
+}
+
+static Node *resize_to(Graph *graph, const Node *like, Node *in, int64_t rows, int64_t columns)
+{
+    Node *resize = graph_add(graph, OP_RESIZE, like->name, like->pos, &in, 1);
+    node_set_pair(resize, A_SIZE, rows, columns);
+    node_set_bool(resize, A_ALIGN_CORNERS, node_bool(like, A_ALIGN_CORNERS));
+    return graph_settle(graph, resize);
+}
+
+bool pass_split_resize(Graph *graph, const PassOptions *options)
+{
+    (void)options;
+    bool changed = false;
+    int count = graph->n_nodes;
+    for (int i = 0; i < count; i++) {
+        Node *argmax = graph->nodes[i];
+        if (!can_split(graph, argmax)) continue;
+        Node *resize = argmax->in[0], *in = resize->in[0];
+        Node *columns = resize_to(graph, resize, in, in->type.dim[2], resize->type.dim[3]);
+        graph_replace(graph, resize,
+                      resize_to(graph, resize, columns, resize->type.dim[2], resize->type.dim[3]));
+        changed = true;
+    }
+    if (changed) graph_sort(graph);
+    return changed;
+}
