@@ -54,6 +54,10 @@ struct ConvSpec {
 /* Tile, chunks and rows for a convolution (template only) on this machine. */
 ConvSchedule conv_schedule(const Node *node, const Target *target);
 
+/* Whether a grouped convolution's groups fill whole blocks, so that each filter block reads only its own
+ * group's input. The others are done as one dense convolution with zeros across groups. */
+bool conv_splits_groups(const Node *node, int block);
+
 /* The taps of one phase of a contraction along one axis: output o = first + step*j of `count` outputs reads
  * input j*stride + displacement[t] through filter index tap[t]. */
 typedef struct ConvPhase {

@@ -127,7 +127,9 @@ bool pack_filter_shape(Graph *graph, Node *node)
         !op_want_at_least(graph, node, A_BLOCK, 1) || !op_want_at_least(graph, node, A_UNIT, 1) ||
         !op_want_at_least(graph, node, A_GROUPS, 1))
         return false;
-    int64_t channels = node_bool(node, A_TRANSPOSED) ? in.dim[0] / node_int(node, A_GROUPS) : in.dim[1];
+    int64_t groups = node_int(node, A_GROUPS);
+    int64_t channels = node_bool(node, A_TRANSPOSED) ? in.dim[0] / groups : in.dim[1];
+    if (node_bool(node, A_DENSE)) channels *= groups;
     int64_t taps = (int64_t)node_attr(node, A_TAPS_Y)->n * node_attr(node, A_TAPS_X)->n;
     node->type = (Type){.dtype = F32, .rank = 5};
     node->type.dim[0] = (filters + block - 1) / block;

@@ -46,6 +46,13 @@ static int choose_pixels(int64_t width, int vectors, const Target *target)
     return (int)min64(best, width);
 }
 
+bool conv_splits_groups(const Node *node, int block)
+{
+    int64_t groups = node_int(node, A_GROUPS);
+    return groups > 1 && node->type.dim[1] / groups % block == 0 &&
+           node->in[0]->type.dim[1] / groups % block == 0;
+}
+
 ConvSchedule conv_schedule(const Node *node, const Target *target)
 {
     assert(conv_uses_template(node));
@@ -54,9 +61,8 @@ ConvSchedule conv_schedule(const Node *node, const Target *target)
     bool planes = channels <= 4;
     ConvSchedule s = {.block = target->vector};
     int64_t blocks = blocks_of(out.dim[1], s.block);
-    int64_t filters = out.dim[1] / groups;
-    bool split = groups > 1 && filters % s.block == 0 && channels / groups % s.block == 0;
-    s.vectors = choose_vectors(split ? filters / s.block : blocks, target);
+    int64_t own = conv_splits_groups(node, s.block) ? out.dim[1] / groups / s.block : blocks;
+    s.vectors = choose_vectors(own, target);
     int64_t width = node->op == OP_CONV2D ? out.dim[3] : blocks_of(out.dim[3], node_columns(node, A_STRIDE));
     s.pixels = choose_pixels(width, s.vectors, target);
     s.unit = planes ? (int)channels : 8 < s.block ? 8 : s.block;

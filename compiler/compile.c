@@ -1,0 +1,33 @@
+/* The whole compiler but the writing of machine code. */
+#include "compile.h"
+
+static void tell_pass(void *user, const PassReport *report)
+{
+    const CompileOptions *options = user;
+    if (options->stage) options->stage(options->user, report->pass->name, graph_text(report->graph));
+}
+
+/* Texts are large: they are made only for who asks. */
+#define TELL(name, text)                                                                                     \
+    do {                                                                                                     \
+        if (options->stage) options->stage(options->user, (name), (text));                                   \
+    } while (0)
+
+Plan *compile_graph(Graph *graph, const CompileOptions *options)
+{
+    TELL("graph", graph_text(graph));
+    CompileOptions *told = ARENA_NEW(graph->arena, CompileOptions);
+    *told = *options;
+    if (!pass_run_all(graph, &options->passes, tell_pass, told)) return NULL;
+    pack_filters(graph, options->target);
+    TELL("packed", graph_text(graph));
+    Layout *layout = layout_assign(graph, options->target);
+    TELL("layout", layout_text(layout));
+    Fusion *fusion = fuse_groups(layout, !options->no_fuse);
+    TELL("groups", fuse_text(fusion));
+    StepList *steps = lower_groups(fusion);
+    TELL("loops", lower_text(steps));
+    Plan *plan = plan_make(steps, layout, !options->no_reuse);
+    TELL("plan", plan_text(plan));
+    return plan;
+}

@@ -1,0 +1,185 @@
+/* See fuse.h. One walk in order: each node decides which of its inputs it takes in. Greedy is enough here: an
+ * input can be taken only by its one user, so the choices don't compete, but for the anchors of a sum of two
+ * contractions, where the later one is taken (the earlier is then ready to be read). */
+#include "fuse.h"
+#include "op.h"
+
+#include <string.h>
+
+typedef struct Fuser {
+    Layout *layout;
+    Fusion *fusion;
+    int *uses;     /* by node id */
+    Node **anchor; /* by node id: the contraction whose epilogue ends here */
+} Fuser;
+
+static bool is_elementwise(const Node *node)
+{
+    return op_info(node->op)->class == CLASS_ELEMENTWISE;
+}
+
+static bool same_domain(const Fuser *f, const Node *a, const Node *b)
+{
+    return type_equal(a->type, b->type) &&
+           layout_place(f->layout, a)->block == layout_place(f->layout, b)->block;
+}
+
+static bool is_resize_of_rows(const Node *node)
+{
+    return node->op == OP_RESIZE && !strcmp(node_string(node, A_MODE), "bilinear") &&
+           node->type.dim[3] == node->in[0]->type.dim[3];
+}
+
+/* Whether user reads each element of its input in exactly once, so that computing it there costs nothing
+ * extra. */
+static bool reads_once(const Fuser *f, const Node *user, const Node *in)
+{
+    switch (user->op) {
+    case OP_RELAYOUT:
+    case OP_PACK_FILTER: return true;
+    case OP_GLOBAL_AVG_POOL: return is_elementwise(in);
+    case OP_ARGMAX: return is_elementwise(in) || is_resize_of_rows(in);
+    default: return is_elementwise(user) && same_domain(f, user, in);
+    }
+}
+
+/* Whether node can be computed at a coordinate, by its rule. */
+static bool has_value_rule(const Node *node)
+{
+    const OpInfo *info = op_info(node->op);
+    if (info->class == CLASS_ELEMENTWISE) return true;
+    if (node->op == OP_CONCAT || node->op == OP_RESHAPE || node->op == OP_FLATTEN) return false;
+    if (node->op == OP_SOFTMAX || node->op == OP_LOG_SOFTMAX || node->op == OP_PACK_FILTER) return false;
+    return info->lower && !conv_uses_template(node);
+}
+
+static bool only_use(const Fuser *f, const Node *node)
+{
+    return f->uses[node->id] == 1 && op_info(node->op)->class != CLASS_SOURCE;
+}
+
+/* The input whose contraction takes user in as its epilogue, or -1. */
+static int input_with_anchor(const Fuser *f, const Node *user)
+{
+    int best = -1;
+    for (int i = 0; i < user->n_in; i++) {
+        const Node *in = user->in[i];
+        if (!f->anchor[in->id] || !only_use(f, in) || !is_elementwise(user) || !same_domain(f, user, in))
+            continue;
+        if (best < 0 || in->id > user->in[best]->id) best = i;
+    }
+    return best;
+}
+
+static void take_inputs(Fuser *f, Node *user)
+{
+    int anchored = input_with_anchor(f, user);
+    if (anchored >= 0) {
+        f->anchor[user->id] = f->anchor[user->in[anchored]->id];
+        f->fusion->inlined[user->in[anchored]->id] = true;
+    }
+    for (int i = 0; i < user->n_in; i++) {
+        Node *in = user->in[i];
+        if (i == anchored || f->anchor[in->id] || !only_use(f, in) || !has_value_rule(in)) continue;
+        if (node_is_static(f->layout, in) != node_is_static(f->layout, user)) continue;
+        /* An epilogue has no place for loops. */
+        if (f->anchor[user->id] && !is_elementwise(in)) continue;
+        if (reads_once(f, user, in)) f->fusion->inlined[in->id] = true;
+    }
+}
+
+/* An epilogue is an expression: what was inlined into a user before it joined a contraction may hold loops.
+ */
+static bool has_loops_inside(const Fuser *f, const Node *node)
+{
+    if (!is_elementwise(node)) return true;
+    for (int i = 0; i < node->n_in; i++)
+        if (f->fusion->inlined[node->in[i]->id] && !f->anchor[node->in[i]->id] &&
+            has_loops_inside(f, node->in[i]))
+            return true;
+    return false;
+}
+
+static void keep_epilogues_plain(Fuser *f)
+{
+    for (int k = 0; k < f->layout->graph->n_nodes; k++) {
+        Node *user = f->layout->graph->nodes[k];
+        if (!f->anchor[user->id] || !is_elementwise(user)) continue;
+        for (int i = 0; i < user->n_in; i++) {
+            Node *in = user->in[i];
+            if (f->fusion->inlined[in->id] && !f->anchor[in->id] && has_loops_inside(f, in))
+                f->fusion->inlined[in->id] = false;
+        }
+    }
+}
+
+static void add_group(Fusion *fusion, Group group)
+{
+    group.is_static = node_is_static(fusion->layout, group.root);
+    ARENA_PUSH(fusion->layout->arena, fusion->groups, fusion->n_groups, fusion->cap_groups, group);
+}
+
+static void add_concat(Fusion *fusion, Node *concat)
+{
+    const Place *whole = layout_place(fusion->layout, concat);
+    for (int i = 0; i < concat->n_in; i++)
+        if (layout_place(fusion->layout, concat->in[i])->storage != whole->storage)
+            add_group(fusion, (Group){.kind = GROUP_PART, .root = concat, .part = i});
+}
+
+Fusion *fuse_groups(Layout *layout, bool fuse)
+{
+    Arena *arena = layout->arena;
+    Graph *graph = layout->graph;
+    Fusion *fusion = ARENA_NEW(arena, Fusion);
+    *fusion = (Fusion){.layout = layout, .inlined = ARENA_ARRAY(arena, bool, layout->n_places)};
+    Fuser f = {.layout = layout, .fusion = fusion};
+    f.uses = ARENA_ARRAY(arena, int, layout->n_places);
+    f.anchor = ARENA_ARRAY(arena, Node *, layout->n_places);
+    for (int k = 0; k < graph->n_nodes; k++)
+        for (int i = 0; i < graph->nodes[k]->n_in; i++) f.uses[graph->nodes[k]->in[i]->id]++;
+    for (int i = 0; i < graph->n_outputs; i++) f.uses[graph->outputs[i].node->id] += 2;
+    for (int k = 0; k < graph->n_nodes; k++) {
+        Node *node = graph->nodes[k];
+        if (conv_uses_template(node))
+            f.anchor[node->id] = node;
+        else if (fuse)
+            take_inputs(&f, node);
+    }
+    keep_epilogues_plain(&f);
+    for (int k = 0; k < graph->n_nodes; k++) {
+        Node *node = graph->nodes[k];
+        bool is_alias = node->op == OP_RESHAPE || node->op == OP_FLATTEN;
+        if (op_info(node->op)->class == CLASS_SOURCE || fusion->inlined[node->id] || is_alias) continue;
+        if (node->op == OP_CONCAT)
+            add_concat(fusion, node);
+        else if (f.anchor[node->id])
+            add_group(fusion, (Group){.kind = GROUP_TEMPLATE, .root = node, .anchor = f.anchor[node->id]});
+        else
+            add_group(fusion, (Group){.kind = GROUP_LOOPS, .root = node});
+    }
+    return fusion;
+}
+
+static void text_members(const Fusion *fusion, Text *text, const Node *node)
+{
+    for (int i = 0; i < node->n_in; i++)
+        if (fusion->inlined[node->in[i]->id]) text_members(fusion, text, node->in[i]);
+    text_printf(text, " %%%d %s", node->id, op_info(node->op)->name);
+}
+
+const char *fuse_text(const Fusion *fusion)
+{
+    Text text = text_new(fusion->layout->arena);
+    for (int i = 0; i < fusion->n_groups; i++) {
+        const Group *group = &fusion->groups[i];
+        text_printf(&text, "group%s %s:", group->is_static ? " once" : "",
+                    group->kind == GROUP_TEMPLATE ? "template"
+                    : group->kind == GROUP_PART   ? "part"
+                                                  : "loops");
+        text_members(fusion, &text, group->root);
+        if (group->kind == GROUP_PART) text_printf(&text, " input %d", group->part);
+        text_printf(&text, "\n");
+    }
+    return text.text;
+}

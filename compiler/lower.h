@@ -1,0 +1,97 @@
+/* From groups to kernels.
+ *
+ * Lowering is by pulling: the driver opens loops over the elements of a group's root and asks for the root's
+ * value at that coordinate; each operator's rule asks for its inputs' values at the coordinates that it
+ * derives, and so on until a value that has memory is loaded. A fused node is simply one whose value is
+ * computed where it is asked for. For a contraction by template the driver writes a ConvSpec and the same
+ * pulling makes its epilogue, in which the contraction's value is the accumulator.
+ *
+ * The result is a list of steps: a kernel (shared by all steps whose kernels read the same) and what its
+ * buffers are.
+ */
+#ifndef LOWER_H
+#define LOWER_H
+
+#include "conv_spec.h"
+#include "fuse.h"
+#include "loop.h"
+#include "op.h"
+
+/* An element's coordinate. block 1: cb is the channel, lane is 0. Else the channel is cb*block + lane. */
+typedef struct Coord {
+    int block;
+    Expr *n, *cb, *lane, *y, *x;
+} Coord;
+
+/* What a buffer of a kernel is in one step. */
+typedef struct StepArg {
+    Storage *storage; /* NULL: the table */
+    const void *table;
+    int64_t table_bytes;
+} StepArg;
+
+typedef struct Step {
+    const char *name; /* the nodes it computes, for people */
+    Kernel *kernel;
+    int n_args;
+    StepArg args[MAX_BUFFERS];
+    bool is_static;
+    double flops, bytes;
+    const Group *group;
+} Step;
+
+typedef struct StepList {
+    Arena *arena;
+    Step *steps; /* static ones first */
+    int n_steps, cap_steps;
+    Kernel **kernels;
+    int n_kernels, cap_kernels;
+} StepList;
+
+StepList *lower_groups(const Fusion *fusion);
+
+/* The text of all kernels, once each. */
+const char *lower_text(const StepList *list);
+
+/* What the rules in lower_*.c see. */
+typedef struct Lowering {
+    Arena *arena;
+    const Layout *layout;
+    const Fusion *fusion;
+    const Group *group;
+    LoopBuilder *b;
+    Expr *accumulator; /* the anchor's raw sum, in an epilogue */
+    Step *step;        /* under construction */
+} Lowering;
+
+/* The value of node at a coordinate: computed here if it is of the group, else loaded. */
+Expr *lower_value(Lowering *l, const Node *node, const Coord *at);
+/* The same, 0 where guard is false (nothing is read there). */
+Expr *lower_value_if(Lowering *l, const Node *node, const Coord *at, Expr *guard);
+/* Channel of a coordinate as one expression. */
+Expr *coord_channel(Lowering *l, const Coord *at);
+/* The buffer of a constant table (int32 or float, copied). */
+int lower_table(Lowering *l, const char *name, Dtype dtype, const void *data, int64_t elements);
+/* The buffer of a storage, added to the step on first use. */
+int lower_storage(Lowering *l, Storage *storage, BufferRole role);
+/* Index of an element in its storage. */
+Expr *place_index(Lowering *l, const Place *place, const Coord *at);
+
+/* Kernels with loops of their own, in lower_layout.c and lower_reduce.c. */
+void lower_softmax_kernel(Lowering *l, const Node *node);
+void lower_pack_kernel(Lowering *l, const Node *node);
+/* lower_conv.c: one step per phase. */
+void lower_template(StepList *list, const Fusion *fusion, const Group *group);
+/* A step for the group with its name and counts, no kernel yet; what its kernel is called; adding it once it
+ * has one. */
+Step lower_new_step(const Fusion *fusion, const Group *group);
+const char *lower_kind(const Fusion *fusion, const Group *group);
+void lower_finish_step(StepList *list, Step *step, Kernel *kernel);
+/* The value to store: lanes past the last channel must hold finite numbers. */
+Expr *lower_spare_lanes(Lowering *l, const Node *root, const Place *place, const Coord *at, Expr *value);
+
+/* pack.c: gives every contraction its filters in the order in which the machine reads them (a static
+ * pack_filter node for each phase in place of the weight), before layout_assign. */
+void pack_filters(Graph *graph, const Target *target);
+
+#endif

@@ -1,0 +1,219 @@
+/* Convolutions: the template's specs (one per phase), and the rule for depthwise ones. */
+#include "lower.h"
+#include "op_rules.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Geometry of the input: picture planes as they are, or blocks. */
+static void describe_input(ConvSpec *spec, const Place *in, const ConvSchedule *s)
+{
+    bool planes = in->block == 1;
+    spec->in_offset = in->offset;
+    spec->in_n = in->stride_n;
+    spec->in_y = in->stride_y;
+    spec->in_x = in->stride_x;
+    spec->in_block = in->stride_c * (planes ? s->unit : 1);
+    spec->in_lane = planes ? in->stride_c : 1;
+    spec->in_lanes = planes ? s->unit : in->block;
+}
+
+static void describe_output(ConvSpec *spec, const Place *out, const ConvPhase *y, const ConvPhase *x)
+{
+    spec->out_offset = out->offset + y->first * out->stride_y + x->first * out->stride_x;
+    spec->out_n = out->stride_n;
+    spec->out_block = out->stride_c;
+    spec->out_y = out->stride_y * y->step;
+    spec->out_x = out->stride_x * x->step;
+}
+
+static ConvSpec *describe(Arena *arena, const Fusion *fusion, const Node *node, const Node *root,
+                          const Target *target, const ConvPhase *y, const ConvPhase *x)
+{
+    const Layout *layout = fusion->layout;
+    ConvSpec *spec = ARENA_NEW(arena, ConvSpec);
+    ConvSchedule s = conv_schedule(node, target);
+    int64_t channels = node->in[0]->type.dim[1], groups = node_int(node, A_GROUPS);
+    bool split = conv_splits_groups(node, s.block);
+    *spec = (ConvSpec){.n = node->type.dim[0], .oh = y->count, .ow = x->count, .schedule = s};
+    spec->filter_blocks = blocks_of(node->type.dim[1], s.block);
+    spec->units = blocks_of(split ? channels / groups : channels, s.unit);
+    spec->group_filters = split ? node->type.dim[1] / groups : 0;
+    spec->ny = x->n_taps ? y->n_taps : 0;
+    spec->nx = y->n_taps ? x->n_taps : 0;
+    memcpy(spec->dy, y->displacement, sizeof spec->dy);
+    memcpy(spec->dx, x->displacement, sizeof spec->dx);
+    spec->stride_y = y->stride;
+    spec->stride_x = x->stride;
+    describe_input(spec, layout_place(layout, node->in[0]), &s);
+    describe_output(spec, layout_place(layout, root), y, x);
+    return spec;
+}
+
+/* The epilogue as a loop nest over the output whose accumulator is a let of zero: what prints, and where the
+ * spec's variables and value come from. */
+static void lower_epilogue(Lowering *l, ConvSpec *spec, const Node *root, const ConvPhase *y,
+                           const ConvPhase *x)
+{
+    LoopBuilder *b = l->b;
+    const Place *place = layout_place(l->layout, root);
+    Expr *n = loop_open_n(b, LOOP_SERIAL, "n", spec->n);
+    Expr *cb = loop_open_n(b, LOOP_SERIAL, "cb", spec->filter_blocks);
+    Expr *row = loop_open_n(b, LOOP_SERIAL, "y", spec->oh);
+    Expr *column = loop_open_n(b, LOOP_SERIAL, "x", spec->ow);
+    Expr *lane = loop_open_n(b, LOOP_VECTOR, "l", spec->schedule.block);
+    l->accumulator = loop_let(b, "acc", expr_float(b, 0));
+    Coord at = {.block = spec->schedule.block, .n = n, .cb = cb, .lane = lane};
+    at.y = expr_add(b, expr_scale(b, row, y->step), expr_int(b, y->first));
+    at.x = expr_add(b, expr_scale(b, column, x->step), expr_int(b, x->first));
+    spec->value = lower_spare_lanes(l, root, place, &at, lower_value(l, root, &at));
+    loop_store(b, 2, place_index(l, place, &at), spec->value);
+    while (b->n_open) loop_close(b, NULL);
+    spec->var_n = n->var;
+    spec->var_cb = cb->var;
+    spec->var_y = row->var;
+    spec->var_x = column->var;
+    spec->var_lane = lane->var;
+    spec->var_acc = l->accumulator->var;
+}
+
+static const char *template_kind(Arena *arena, const Fusion *fusion, const Group *group)
+{
+    const Node *node = group->anchor;
+    Text text = text_new(arena);
+    text_printf(&text, "%s %lldx%lld", lower_kind(fusion, group), (long long)node_rows(node, A_KERNEL),
+                (long long)node_columns(node, A_KERNEL));
+    if (node_rows(node, A_STRIDE) > 1)
+        text_printf(&text, " stride %lld", (long long)node_rows(node, A_STRIDE));
+    if (node_rows(node, A_DILATION) > 1)
+        text_printf(&text, " dilation %lld", (long long)node_rows(node, A_DILATION));
+    return text.text;
+}
+
+static void lower_phase(StepList *list, const Fusion *fusion, const Group *group, int phase)
+{
+    const Node *node = group->anchor;
+    int nx = conv_phases(node, 1), phases = conv_phases(node, 0) * nx;
+    ConvPhase y = conv_phase(node, 0, phase / nx), x = conv_phase(node, 1, phase % nx);
+    if (y.count == 0 || x.count == 0) return;
+    Step step = lower_new_step(fusion, group);
+    step.flops /= phases;
+    step.bytes /= phases;
+    LoopBuilder b = loop_builder(list->arena, template_kind(list->arena, fusion, group));
+    Lowering l = {.arena = list->arena,
+                  .layout = fusion->layout,
+                  .fusion = fusion,
+                  .group = group,
+                  .b = &b,
+                  .step = &step};
+    const Layout *layout = fusion->layout;
+    ConvSpec *spec = describe(list->arena, fusion, node, group->root, layout->target, &y, &x);
+    int in = lower_storage(&l, layout_place(layout, node->in[0])->storage, BUFFER_IN);
+    int filters = lower_storage(&l, layout_place(layout, node->in[1 + phase])->storage, BUFFER_IN);
+    /* Concat parts: input and output may be one storage. The template's buffers are three all the same. */
+    Storage *to = layout_place(layout, group->root)->storage;
+    int out = step.n_args;
+    step.args[step.n_args++].storage = to;
+    loop_buffer(&b, "b2", to->dtype, BUFFER_OUT, to->elements);
+    assert(in == 0 && filters == 1 && out == 2);
+    (void)in, (void)filters, (void)out;
+    lower_epilogue(&l, spec, group->root, &y, &x);
+    Kernel *kernel = loop_finish(&b);
+    const ConvSchedule *s = &spec->schedule;
+    kernel->units = spec->n * s->filter_parts * blocks_of(spec->oh, s->rows);
+    kernel->conv = spec;
+    lower_finish_step(list, &step, kernel);
+}
+
+void lower_template(StepList *list, const Fusion *fusion, const Group *group)
+{
+    int phases = conv_phases(group->anchor, 0) * conv_phases(group->anchor, 1);
+    for (int phase = 0; phase < phases; phase++) lower_phase(list, fusion, group, phase);
+}
+
+/* Depthwise: every channel is convolved with its own filter, so a vector of channels is a vector of
+ * independent convolutions. Filters are packed [channel block][tap][lane]. */
+Expr *conv2d_lower(Lowering *l, const Node *node, const Coord *at)
+{
+    LoopBuilder *b = l->b;
+    assert(!conv_uses_template(node) && at->block == l->layout->target->vector);
+    const Node *from = node->in[0];
+    int64_t ny = node_rows(node, A_KERNEL), nx = node_columns(node, A_KERNEL);
+    Expr *top = expr_add(b, expr_scale(b, at->y, node_rows(node, A_STRIDE)),
+                         expr_int(b, -node_rows(node, A_PADDING)));
+    Expr *left = expr_add(b, expr_scale(b, at->x, node_columns(node, A_STRIDE)),
+                          expr_int(b, -node_columns(node, A_PADDING)));
+    int filters = lower_storage(l, layout_place(l->layout, node->in[1])->storage, BUFFER_IN);
+    Expr *start = node_bool(node, A_BIAS) ? lower_value(l, node->in[2], at) : expr_float(b, 0);
+    Expr *i = loop_open_n(b, LOOP_REDUCE, "ty", ny);
+    Expr *outer = loop_carry(b, "sum", start);
+    Expr *j = loop_open_n(b, LOOP_REDUCE, "tx", nx);
+    Expr *sum = loop_carry(b, "sum", outer);
+    Coord in = *at;
+    in.y = expr_add(b, top, expr_scale(b, i, node_rows(node, A_DILATION)));
+    in.x = expr_add(b, left, expr_scale(b, j, node_columns(node, A_DILATION)));
+    Expr *minus_one = expr_int(b, -1);
+    Expr *rows = expr_op2(b, EXPR_AND, expr_op2(b, EXPR_GT, in.y, minus_one),
+                          expr_op2(b, EXPR_LT, in.y, expr_int(b, from->type.dim[2])));
+    Expr *columns = expr_op2(b, EXPR_AND, expr_op2(b, EXPR_GT, in.x, minus_one),
+                             expr_op2(b, EXPR_LT, in.x, expr_int(b, from->type.dim[3])));
+    Expr *tap = expr_add(b, expr_scale(b, expr_add(b, expr_scale(b, at->cb, ny), i), nx), j);
+    Expr *weight = expr_load(b, filters, expr_add(b, expr_scale(b, tap, at->block), at->lane));
+    Expr *pixel = lower_value_if(l, from, &in, expr_op2(b, EXPR_AND, rows, columns));
+    Expr *next = expr_op3(b, EXPR_FMA, pixel, weight, sum);
+    loop_close(b, &next);
+    loop_close(b, &sum);
+    return outer;
+}
+
+/* Packs filters for the template: see conv_spec.h for the order. Value at (filter f, channel i, row, column)
+ * of the raw weight is pulled, so that a folded batch_norm's scale is multiplied on the way. */
+void lower_pack_kernel(Lowering *l, const Node *node)
+{
+    LoopBuilder *b = l->b;
+    const Node *weight = node->in[0];
+    const Attr *taps_y = node_attr(node, A_TAPS_Y), *taps_x = node_attr(node, A_TAPS_X);
+    int64_t block = node_int(node, A_BLOCK), unit = node_int(node, A_UNIT), groups = node_int(node, A_GROUPS);
+    int64_t filters = node_int(node, A_FILTERS), units = node->type.dim[1];
+    bool transposed = node_bool(node, A_TRANSPOSED), dense = node_bool(node, A_DENSE);
+    int64_t own_in =
+        transposed ? weight->type.dim[0] / groups : weight->type.dim[1]; /* channels of a group */
+    int64_t own_out = filters / groups, channels = dense ? own_in * groups : own_in;
+    int out = lower_storage(l, layout_place(l->layout, node)->storage, BUFFER_OUT);
+    Expr *ob = loop_open_n(b, LOOP_PARALLEL, "ob", node->type.dim[0]);
+    Expr *u = loop_open_n(b, LOOP_PARALLEL, "u", units);
+    Expr *base = expr_scale(b, expr_add(b, expr_scale(b, ob, units), u), (int64_t)taps_y->n * taps_x->n);
+    for (int ty = 0; ty < taps_y->n; ty++)
+        for (int tx = 0; tx < taps_x->n; tx++) {
+            Expr *k = loop_open_n(b, LOOP_SERIAL, "k", unit);
+            Expr *lane = loop_open_n(b, LOOP_VECTOR, "l", block);
+            Expr *f = expr_add(b, expr_scale(b, ob, block), lane),
+                 *i = expr_add(b, expr_scale(b, u, unit), k);
+            Expr *guard = expr_op2(b, EXPR_AND, expr_op2(b, EXPR_LT, f, expr_int(b, filters)),
+                                   expr_op2(b, EXPR_LT, i, expr_int(b, channels)));
+            /* Coordinates stay inside, whatever the guard says: a fused value is computed before it is
+             * dropped. */
+            f = expr_op2(b, EXPR_MIN, f, expr_int(b, filters - 1));
+            i = expr_op2(b, EXPR_MIN, i, expr_int(b, channels - 1));
+            Expr *group = expr_op2(b, EXPR_DIV, f, expr_int(b, own_out));
+            if (dense) {
+                guard = expr_op2(b, EXPR_AND, guard,
+                                 expr_op2(b, EXPR_EQ, expr_op2(b, EXPR_DIV, i, expr_int(b, own_in)), group));
+                i = transposed ? i : expr_op2(b, EXPR_MOD, i, expr_int(b, own_in));
+            } else if (transposed && groups > 1) {
+                i = expr_add(b, i, expr_scale(b, group, own_in));
+            }
+            if (transposed && groups > 1) f = expr_op2(b, EXPR_MOD, f, expr_int(b, own_out));
+            Coord at = {
+                .block = 1, .n = transposed ? i : f, .cb = transposed ? f : i, .lane = expr_int(b, 0)};
+            at.y = expr_int(b, taps_y->i[ty]);
+            at.x = expr_int(b, taps_x->i[tx]);
+            Expr *tap = expr_add(b, base, expr_int(b, ty * taps_x->n + tx));
+            Expr *to = expr_scale(b, expr_add(b, expr_scale(b, tap, unit), k), block);
+            loop_store(b, out, expr_add(b, to, lane), lower_value_if(l, weight, &at, guard));
+            loop_close(b, NULL);
+            loop_close(b, NULL);
+        }
+    loop_close(b, NULL);
+    loop_close(b, NULL);
+}

@@ -1,0 +1,125 @@
+/* Values that reduce whole dimensions: means, softmax, argmax. */
+#include "lower.h"
+#include "op_rules.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+/* Rows are summed apart and then together: the rounding error grows with the root of a row's length only. */
+Expr *global_avg_pool_lower(Lowering *l, const Node *node, const Coord *at)
+{
+    LoopBuilder *b = l->b;
+    const Node *from = node->in[0];
+    int64_t height = from->type.dim[2], width = from->type.dim[3];
+    Expr *y = loop_open_n(b, LOOP_REDUCE, "y", height);
+    Expr *total = loop_carry(b, "total", expr_float(b, 0));
+    Expr *x = loop_open_n(b, LOOP_REDUCE, "x", width);
+    Expr *row = loop_carry(b, "row", expr_float(b, 0));
+    Coord in = *at;
+    in.y = y;
+    in.x = x;
+    Expr *next = expr_op2(b, EXPR_ADD, row, lower_value(l, from, &in));
+    loop_close(b, &next);
+    next = expr_op2(b, EXPR_ADD, total, row);
+    loop_close(b, &next);
+    return expr_op2(b, EXPR_MUL, total, expr_float(b, 1.0 / (double)(height * width)));
+}
+
+/* The axis of the view (0 N, 1 C, 2 H, 3 W) that dimension dim of a tensor of this rank is. */
+static int view_axis(int rank, int64_t dim)
+{
+    if (rank == 1) return 1;
+    if (rank == 3 && dim > 0) return (int)dim + 1;
+    return (int)dim;
+}
+
+static Expr **axis_of(Coord *at, int axis)
+{
+    Expr **axes[4] = {&at->n, &at->cb, &at->y, &at->x};
+    return axes[axis];
+}
+
+/* The input's coordinate for an output of one rank less; the removed dimension is left to the caller. */
+static Coord insert_dim(Lowering *l, const Coord *at, int out_rank, int64_t dim)
+{
+    Coord from = *at, in = {.block = 1, .lane = expr_int(l->b, 0)};
+    for (int axis = 0; axis < 4; axis++) *axis_of(&in, axis) = expr_int(l->b, 0);
+    for (int d = 0; d < out_rank; d++)
+        *axis_of(&in, view_axis(out_rank + 1, d < dim ? d : d + 1)) = *axis_of(&from, view_axis(out_rank, d));
+    return in;
+}
+
+/* The index is carried as a float, exact below 2^24, so that it is selected by the comparison's own mask. */
+Expr *argmax_lower(Lowering *l, const Node *node, const Coord *at)
+{
+    LoopBuilder *b = l->b;
+    const Node *from = node->in[0];
+    int64_t dim = node_int(node, A_DIM), extent = from->type.dim[dim];
+    assert(at->block == 1 && extent < 1 << 24);
+    Coord in = insert_dim(l, at, node->type.rank, dim);
+    Expr *c = loop_open_n(b, LOOP_REDUCE, "c", extent);
+    Expr *best = loop_carry(b, "best", expr_float(b, -INFINITY));
+    Expr *index = loop_carry(b, "index", expr_float(b, 0));
+    *axis_of(&in, view_axis(from->type.rank, dim)) = c;
+    Expr *value = loop_let(b, "v", lower_value(l, from, &in));
+    Expr *better = expr_op2(b, EXPR_GT, value, best);
+    Expr *next[2] = {expr_op3(b, EXPR_SELECT, better, value, best),
+                     expr_op3(b, EXPR_SELECT, better, expr_op1(b, EXPR_TO_FLOAT, c), index)};
+    loop_close(b, next);
+    return expr_op1(b, EXPR_TO_INT, index);
+}
+
+/* Opens loops over every axis but one: rows of the reduction. The last axis that has an extent is the
+ * vector's. */
+static Coord open_other_axes(Lowering *l, View v, int axis)
+{
+    int64_t extent[4] = {v.n, v.c, v.h, v.w};
+    const char *names[4] = {"n", "c", "y", "x"};
+    int vector = -1;
+    for (int i = 0; i < 4; i++)
+        if (i != axis && extent[i] > 1) vector = i;
+    Coord at = {.block = 1, .lane = expr_int(l->b, 0)};
+    for (int i = 0; i < 4; i++) {
+        bool open = i != axis && extent[i] > 1;
+        *axis_of(&at, i) =
+            open ? loop_open_n(l->b, i == vector ? LOOP_VECTOR : LOOP_PARALLEL, names[i], extent[i])
+                 : expr_int(l->b, 0);
+    }
+    return at;
+}
+
+/* Largest value first, so that no exponential overflows; then the sum; then the values. */
+void lower_softmax_kernel(Lowering *l, const Node *node)
+{
+    LoopBuilder *b = l->b;
+    const Node *from = node->in[0];
+    const Place *place = layout_place(l->layout, node);
+    int64_t dim = node_int(node, A_DIM), extent = node->type.dim[dim];
+    int axis = view_axis(node->type.rank, dim);
+    assert(place->block == 1);
+    int out = lower_storage(l, place->storage, BUFFER_OUT);
+    Coord at = open_other_axes(l, place->view, axis);
+    Expr **along = axis_of(&at, axis);
+
+    *along = loop_open_n(b, LOOP_REDUCE, "i", extent);
+    Expr *most = loop_carry(b, "most", expr_float(b, -INFINITY));
+    Expr *next = expr_op2(b, EXPR_MAX, most, lower_value(l, from, &at));
+    loop_close(b, &next);
+
+    *along = loop_open_n(b, LOOP_REDUCE, "i", extent);
+    Expr *sum = loop_carry(b, "sum", expr_float(b, 0));
+    Expr *distance = expr_op2(b, EXPR_SUB, lower_value(l, from, &at), most);
+    next = expr_op2(b, EXPR_ADD, sum, expr_op1(b, EXPR_EXP, distance));
+    loop_close(b, &next);
+
+    bool logarithm = node->op == OP_LOG_SOFTMAX;
+    Expr *scale = logarithm ? expr_op1(b, EXPR_LOG, sum) : expr_op2(b, EXPR_DIV, expr_float(b, 1), sum);
+    scale = loop_let(b, "scale", scale);
+    *along = loop_open_n(b, LOOP_SERIAL, "i", extent);
+    distance = expr_op2(b, EXPR_SUB, lower_value(l, from, &at), most);
+    Expr *value = logarithm ? expr_op2(b, EXPR_SUB, distance, scale)
+                            : expr_op2(b, EXPR_MUL, expr_op1(b, EXPR_EXP, distance), scale);
+    loop_store(b, out, place_index(l, place, &at), value);
+    while (b->n_open) loop_close(b, NULL);
+}

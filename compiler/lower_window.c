@@ -1,0 +1,175 @@
+/* Values that read a window of their input: pools and resize. */
+#include "lower.h"
+#include "op_rules.h"
+
+#include <math.h>
+#include <string.h>
+
+/* One axis of a pooling window at output position o: taps lo..hi that fall inside, and where tap 0 lies. */
+typedef struct WindowAxis {
+    Expr *first, *lo, *hi;
+    int64_t kernel, stride, padding, dilation, size;
+} WindowAxis;
+
+static WindowAxis window_axis(Lowering *l, const Node *node, int axis, Expr *o)
+{
+    LoopBuilder *b = l->b;
+    bool rows = axis == 0;
+    bool own_stride = node_has(node, A_STRIDE);
+    WindowAxis w = {.size = node->in[0]->type.dim[2 + axis], .dilation = 1};
+    w.kernel = rows ? node_rows(node, A_KERNEL) : node_columns(node, A_KERNEL);
+    w.stride = !own_stride ? w.kernel : rows ? node_rows(node, A_STRIDE) : node_columns(node, A_STRIDE);
+    w.padding = rows ? node_rows(node, A_PADDING) : node_columns(node, A_PADDING);
+    if (node->op == OP_MAX_POOL2D)
+        w.dilation = rows ? node_rows(node, A_DILATION) : node_columns(node, A_DILATION);
+    w.first = expr_add(b, expr_scale(b, o, w.stride), expr_int(b, -w.padding));
+    /* lo = ceil(-first / dilation), hi = floor((size-1 - first) / dilation) + 1, by divisions of what is not
+     * negative */
+    Expr *zero = expr_int(b, 0), *d = expr_int(b, w.dilation);
+    Expr *before = expr_op2(b, EXPR_SUB, expr_int(b, w.dilation - 1), w.first);
+    w.lo = expr_op2(b, EXPR_DIV, expr_op2(b, EXPR_MAX, before, zero), d);
+    Expr *after = expr_op2(b, EXPR_SUB, expr_int(b, w.size - 1), w.first);
+    Expr *fit = expr_add(b, expr_op2(b, EXPR_DIV, expr_op2(b, EXPR_MAX, after, zero), d), expr_int(b, 1));
+    w.hi = expr_op2(b, EXPR_MIN, fit, expr_int(b, w.kernel));
+    return w;
+}
+
+/* Combines the window's values, row by row. */
+static Expr *reduce_window(Lowering *l, const Node *node, const Coord *at, const WindowAxis *y,
+                           const WindowAxis *x, ExprKind combine, double start)
+{
+    LoopBuilder *b = l->b;
+    Expr *i = loop_open(b, LOOP_REDUCE, "ty", y->lo, y->hi);
+    Expr *outer = loop_carry(b, "r", expr_float(b, start));
+    Expr *j = loop_open(b, LOOP_REDUCE, "tx", x->lo, x->hi);
+    Expr *inner = loop_carry(b, "r", outer);
+    Coord in = *at;
+    in.y = expr_add(b, y->first, expr_scale(b, i, y->dilation));
+    in.x = expr_add(b, x->first, expr_scale(b, j, x->dilation));
+    Expr *next = expr_op2(b, combine, inner, lower_value(l, node->in[0], &in));
+    loop_close(b, &next);
+    loop_close(b, &inner);
+    return outer;
+}
+
+Expr *max_pool2d_lower(Lowering *l, const Node *node, const Coord *at)
+{
+    WindowAxis y = window_axis(l, node, 0, at->y), x = window_axis(l, node, 1, at->x);
+    return reduce_window(l, node, at, &y, &x, EXPR_MAX, -INFINITY);
+}
+
+/* How many elements the mean is over along one axis: with the padding (but never past its end) or without. */
+static Expr *window_count(Lowering *l, const WindowAxis *w, bool with_padding)
+{
+    LoopBuilder *b = l->b;
+    if (!with_padding) return expr_op2(b, EXPR_SUB, w->hi, w->lo);
+    Expr *room = expr_op2(b, EXPR_SUB, expr_int(b, w->size + w->padding), w->first);
+    return expr_op2(b, EXPR_MIN, room, expr_int(b, w->kernel));
+}
+
+Expr *avg_pool2d_lower(Lowering *l, const Node *node, const Coord *at)
+{
+    LoopBuilder *b = l->b;
+    WindowAxis y = window_axis(l, node, 0, at->y), x = window_axis(l, node, 1, at->x);
+    Expr *sum = reduce_window(l, node, at, &y, &x, EXPR_ADD, 0);
+    bool with_padding = node_bool(node, A_COUNT_INCLUDE_PAD);
+    Expr *count = expr_op2(b, EXPR_MUL, window_count(l, &y, with_padding), window_count(l, &x, with_padding));
+    return expr_op2(b, EXPR_DIV, sum, expr_op1(b, EXPR_TO_FLOAT, count));
+}
+
+/* Where an output sample lies between input samples along one axis: ATen's area_pixel_compute_source_index,
+ * in double. */
+static double source_position(const Node *node, int axis, int64_t o)
+{
+    int64_t in = node->in[0]->type.dim[2 + axis], out = node->type.dim[2 + axis];
+    if (node_bool(node, A_ALIGN_CORNERS))
+        return out > 1 ? (double)o * (double)(in - 1) / (double)(out - 1) : 0;
+    double scale =
+        node_has(node, A_SCALE_FACTOR) ? 1 / node_float(node, A_SCALE_FACTOR) : (double)in / (double)out;
+    double position = scale * ((double)o + 0.5) - 0.5;
+    return position > 0 ? position : 0;
+}
+
+static bool axis_unchanged(const Node *node, int axis)
+{
+    for (int64_t o = 0; o < node->type.dim[2 + axis]; o++)
+        if (source_position(node, axis, o) != (double)o) return false;
+    return node->type.dim[2 + axis] == node->in[0]->type.dim[2 + axis];
+}
+
+typedef struct LerpAxis {
+    Expr *low, *high, *weight; /* weight of high; NULL: the axis is unchanged, low is the position */
+} LerpAxis;
+
+static LerpAxis lerp_axis(Lowering *l, const Node *node, int axis, Expr *o)
+{
+    if (axis_unchanged(node, axis)) return (LerpAxis){.low = o};
+    int64_t in = node->in[0]->type.dim[2 + axis], out = node->type.dim[2 + axis];
+    int32_t *low = ARENA_ARRAY(l->arena, int32_t, out), *high = ARENA_ARRAY(l->arena, int32_t, out);
+    float *weight = ARENA_ARRAY(l->arena, float, out);
+    for (int64_t i = 0; i < out; i++) {
+        double position = source_position(node, axis, i);
+        int64_t floor_position = (int64_t)position < in - 1 ? (int64_t)position : in - 1;
+        low[i] = (int32_t)floor_position;
+        high[i] = (int32_t)(floor_position < in - 1 ? floor_position + 1 : floor_position);
+        weight[i] = (float)(position - (double)floor_position);
+    }
+    const char *name = axis == 0 ? "row" : "column";
+    LerpAxis r;
+    r.low = expr_load(l->b, lower_table(l, arena_printf(l->arena, "%s_low", name), I32, low, out), o);
+    r.high = expr_load(l->b, lower_table(l, arena_printf(l->arena, "%s_high", name), I32, high, out), o);
+    r.weight =
+        expr_load(l->b, lower_table(l, arena_printf(l->arena, "%s_weight", name), F32, weight, out), o);
+    r.low = loop_let(l->b, "low", r.low);
+    r.high = loop_let(l->b, "high", r.high);
+    r.weight = loop_let(l->b, "w", r.weight);
+    return r;
+}
+
+static Expr *lerp(Lowering *l, Expr *a, Expr *b, Expr *weight)
+{
+    Expr *start = loop_let(l->b, "a", a);
+    return expr_op3(l->b, EXPR_FMA, expr_op2(l->b, EXPR_SUB, b, start), weight, start);
+}
+
+static Expr *lerp_columns(Lowering *l, const Node *node, const Coord *at, Expr *y, const LerpAxis *x)
+{
+    Coord in = *at;
+    in.y = y;
+    in.x = x->low;
+    Expr *low = lower_value(l, node->in[0], &in);
+    if (!x->weight) return low;
+    in.x = x->high;
+    return lerp(l, low, lower_value(l, node->in[0], &in), x->weight);
+}
+
+/* PyTorch's "nearest": floor(o * scale), with the scale and the product in single precision as there. */
+static Expr *nearest_axis(Lowering *l, const Node *node, int axis, Expr *o)
+{
+    int64_t in = node->in[0]->type.dim[2 + axis], out = node->type.dim[2 + axis];
+    if (in == out && !node_has(node, A_SCALE_FACTOR)) return o;
+    float scale = node_has(node, A_SCALE_FACTOR) ? (float)(1 / node_float(node, A_SCALE_FACTOR))
+                                                 : (float)in / (float)out;
+    int32_t *from = ARENA_ARRAY(l->arena, int32_t, out);
+    for (int64_t i = 0; i < out; i++) {
+        int64_t position = (int64_t)floorf((float)i * scale);
+        from[i] = (int32_t)(position < in - 1 ? position : in - 1);
+    }
+    int table = lower_table(l, axis == 0 ? "row" : "column", I32, from, out);
+    return expr_load(l->b, table, o);
+}
+
+Expr *resize_lower(Lowering *l, const Node *node, const Coord *at)
+{
+    Coord in = *at;
+    if (!strcmp(node_string(node, A_MODE), "nearest")) {
+        in.y = nearest_axis(l, node, 0, at->y);
+        in.x = nearest_axis(l, node, 1, at->x);
+        return lower_value(l, node->in[0], &in);
+    }
+    LerpAxis y = lerp_axis(l, node, 0, at->y), x = lerp_axis(l, node, 1, at->x);
+    Expr *low = lerp_columns(l, node, at, y.low, &x);
+    if (!y.weight) return low;
+    low = loop_let(l->b, "top", low);
+    return lerp(l, low, lerp_columns(l, node, at, y.high, &x), y.weight);
+}
