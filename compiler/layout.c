@@ -135,10 +135,10 @@ static Node *in_block(Blocks *b, Node *value, int block)
     return *moved;
 }
 
-/* True when the template convolution needs zeros around a value that comes dense from outside. */
-static bool needs_border_copy(const Node *node, int i)
+/* True when the template convolution needs zeros around a plain value, which others expect to be dense. */
+static bool needs_border_copy(const Node *node, int i, int wanted)
 {
-    if (i != 0 || !conv_uses_template(node) || op_info(node->in[0]->op)->class != CLASS_SOURCE) return false;
+    if (i != 0 || wanted != 1 || !conv_uses_template(node)) return false;
     Halo halo = conv_halo(node);
     return halo.top || halo.left || halo.bottom || halo.right;
 }
@@ -152,7 +152,7 @@ static void decide_blocks(Blocks *b)
         Node *node = nodes[k];
         for (int i = 0; i < node->n_in; i++) {
             int wanted = block_wanted(node, i, b->block, b->vector);
-            if ((wanted && wanted != b->block[node->in[i]->id]) || needs_border_copy(node, i))
+            if ((wanted && wanted != b->block[node->in[i]->id]) || needs_border_copy(node, i, wanted))
                 node->in[i] = in_block(b, node->in[i], wanted);
         }
         b->block[node->id] = node->mark ? 1 : block_made(node, b->block, b->vector);
@@ -242,11 +242,17 @@ static void set_strides(Place *place, int64_t pitch_h, int64_t pitch_w)
     place->stride_c = off_powers_of_two(pitch_h * place->stride_y, place->block);
 }
 
+static bool shares_input(const Node *node)
+{
+    return node->op == OP_RESHAPE || node->op == OP_FLATTEN;
+}
+
 /* Strides of a value with storage of its own, or of a concat; parts copy those of their whole. */
 static void finish_place(Layout *layout, const Node *node)
 {
     Place *place = &layout->places[node->id];
     bool is_static = node->mark;
+    if (shares_input(node)) place->storage = layout->places[node->in[0]->id].storage;
     if (!place->storage)
         place->storage =
             storage_new(layout, is_static ? STORAGE_PERSISTENT : STORAGE_ARENA, node->type.dtype);
@@ -255,6 +261,7 @@ static void finish_place(Layout *layout, const Node *node)
                 v.w + place->halo_left + place->halo_right);
     place->stride_n = blocks_of(v.c, place->block) * place->stride_c;
     place->offset = place->halo_top * place->stride_y + place->halo_left * place->stride_x;
+    assert(!shares_input(node) || place->storage->elements == v.n * place->stride_n);
     place->storage->elements = v.n * place->stride_n;
     place->storage->has_halo = place->halo_top || place->halo_left || place->halo_bottom || place->halo_right;
 }
