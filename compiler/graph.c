@@ -242,7 +242,7 @@ void graph_sort(Graph *graph)
     clear_marks(graph->nodes, graph->n_nodes);
     for (int i = 0; i < graph->n_outputs; i++) graph->outputs[i].node->mark = UNSEEN;
     NodeList found = reach(graph), order = {.arena = graph->arena}, stack = {.arena = graph->arena};
-    qsort(found.items, (size_t)found.count, sizeof *found.items, by_id);
+    if (found.count > 0) qsort(found.items, (size_t)found.count, sizeof *found.items, by_id);
     for (int i = 0; i < found.count; i++)
         if (found.items[i]->mark == REACHED) place(&order, &stack, found.items[i]);
     graph->nodes = order.items;

@@ -131,7 +131,8 @@ bool attr_has_word(AttrName name, const char *word)
 {
     size_t length = strlen(word);
     for (const char *at = attr_info(name)->words; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
-        if (length && !strncmp(at, word, length) && (at[length] == '|' || !at[length])) return true;
+        if (!strncmp(at, word, length) && (at[length] == '|' || !at[length]))
+            return length > 0 && !strchr(word, '|');
     return false;
 }
 

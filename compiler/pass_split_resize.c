@@ -9,8 +9,8 @@
  *             %6: i32[1,512,1024] = argmax %5
  *
  * A resize along one axis leaves the other's samples where they are, in both conventions. A scale_factor is
- * one number for both axes, and positions follow from it, not from the sizes: it can be written as sizes when
- * it leads to whole ones.
+ * one number for both axes, and without align_corners positions follow from it, not from the sizes: then it
+ * can be written as sizes only when it leads to whole ones.
  */
 #include "pass.h"
 #include "pass_build.h"
@@ -19,7 +19,7 @@
 
 static bool sizes_say_all(const Node *resize)
 {
-    if (!node_has(resize, A_SCALE_FACTOR)) return true;
+    if (!node_has(resize, A_SCALE_FACTOR) || node_bool(resize, A_ALIGN_CORNERS)) return true;
     double factor = node_float(resize, A_SCALE_FACTOR);
     Type in = resize->in[0]->type, out = resize->type;
     return (double)in.dim[2] * factor == (double)out.dim[2] &&
