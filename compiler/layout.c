@@ -261,8 +261,12 @@ static void finish_place(Layout *layout, const Node *node)
                 v.w + place->halo_left + place->halo_right);
     place->stride_n = blocks_of(v.c, place->block) * place->stride_c;
     place->offset = place->halo_top * place->stride_y + place->halo_left * place->stride_x;
-    assert(!shares_input(node) || place->storage->elements == v.n * place->stride_n);
-    place->storage->elements = v.n * place->stride_n;
+    int64_t elements = v.n * place->stride_n;
+    /* Blocked users read whole vectors of a plain one: see guard_lanes in lower.c. */
+    if (is_static && place->stride_c == 1 && v.h * v.w == 1)
+        elements = blocks_of(elements, layout->target->vector) * layout->target->vector;
+    assert(!shares_input(node) || place->storage->elements >= v.n * place->stride_n);
+    if (!shares_input(node)) place->storage->elements = elements;
     place->storage->has_halo = place->halo_top || place->halo_left || place->halo_bottom || place->halo_right;
 }
 
