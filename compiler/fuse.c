@@ -30,10 +30,21 @@ static bool is_resize_of_rows(const Node *node)
            node->type.dim[3] == node->in[0]->type.dim[3];
 }
 
+/* A depthwise convolution makes whole blocks of channels: it can only be computed where those are asked for.
+ */
+static bool has_depthwise_inside(const Fuser *f, const Node *node)
+{
+    if (node->op == OP_CONV2D) return true;
+    for (int i = 0; i < node->n_in; i++)
+        if (f->fusion->inlined[node->in[i]->id] && has_depthwise_inside(f, node->in[i])) return true;
+    return false;
+}
+
 /* Whether user reads each element of its input in exactly once, so that computing it there costs nothing
  * extra. */
 static bool reads_once(const Fuser *f, const Node *user, const Node *in)
 {
+    if (!is_elementwise(user) && has_depthwise_inside(f, in)) return false;
     switch (user->op) {
     case OP_RELAYOUT:
     case OP_PACK_FILTER: return true;
