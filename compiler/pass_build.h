@@ -1,4 +1,7 @@
-/* Nodes that several passes make. They take name and place of `like`. */
+/* Nodes that several passes make. They take name and place of `like`.
+ *
+ * One call per statement: C leaves the order of calls among arguments and initialisers open, and with it the
+ * numbers of the nodes. */
 #ifndef PASS_BUILD_H
 #define PASS_BUILD_H
 

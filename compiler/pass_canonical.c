@@ -21,10 +21,10 @@ static Node *lower_linear(Graph *graph, Node *linear)
 {
     Type in = linear->in[0]->type, weight = linear->in[1]->type;
     if (in.rank != 2) return NULL;
-    Node *parts[3] = {
-        build_reshape(graph, linear, linear->in[0], type_picture(in.dim[0], in.dim[1], 1, 1)),
-        build_reshape(graph, linear, linear->in[1], type_picture(weight.dim[0], weight.dim[1], 1, 1)),
-        linear->n_in == 3 ? linear->in[2] : NULL};
+    Node *pixel = build_reshape(graph, linear, linear->in[0], type_picture(in.dim[0], in.dim[1], 1, 1));
+    Node *filters =
+        build_reshape(graph, linear, linear->in[1], type_picture(weight.dim[0], weight.dim[1], 1, 1));
+    Node *parts[3] = {pixel, filters, linear->n_in == 3 ? linear->in[2] : NULL};
     Node *conv = graph_add(graph, OP_CONV2D, linear->name, linear->pos, parts, linear->n_in);
     node_set_int(conv, A_FILTERS, weight.dim[0]);
     node_set_pair(conv, A_KERNEL, 1, 1);

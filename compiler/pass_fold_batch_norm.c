@@ -58,8 +58,9 @@ static Node *scale_filters(Graph *graph, Node *conv, Node *scale)
                             build_reshape(graph, conv, scale, type_picture(1, channels, 1, 1)));
     Type apart = {F32, 5, {groups, type.dim[0] / groups, type.dim[1], type.dim[2], type.dim[3]}};
     Type factor = {F32, 5, {groups, 1, channels / groups, 1, 1}};
-    Node *scaled = build_binary(graph, OP_MUL, conv, build_reshape(graph, conv, filters, apart),
-                                build_reshape(graph, conv, scale, factor));
+    Node *parts = build_reshape(graph, conv, filters, apart);
+    Node *factors = build_reshape(graph, conv, scale, factor);
+    Node *scaled = build_binary(graph, OP_MUL, conv, parts, factors);
     return build_reshape(graph, conv, scaled, type);
 }
 
@@ -78,8 +79,9 @@ static Node *make_scale_shift(Graph *graph, Node *norm)
     ScaleShift known = scale_shift_of(graph, norm, NULL);
     Type type = {.dtype = F32, .rank = norm->type.rank};
     for (int i = 0; i < type.rank; i++) type.dim[i] = i == 1 ? norm->type.dim[1] : 1;
-    Node *in[3] = {norm->in[0], build_reshape(graph, norm, known.scale, type),
-                   build_reshape(graph, norm, known.shift, type)};
+    Node *scale = build_reshape(graph, norm, known.scale, type);
+    Node *shift = build_reshape(graph, norm, known.shift, type);
+    Node *in[3] = {norm->in[0], scale, shift};
     return graph_make(graph, OP_SCALE_SHIFT, norm, in, 3);
 }
 
