@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    MAX_PRINTED = 20, /* of errors, and of warnings */
+    MAX_PRINTED = 20,   /* of errors, and of warnings */
     MAX_SENTENCE = 600, /* bytes; a sentence that quotes a monstrous name is cut in its middle */
     LINE_BEFORE = 60,   /* columns kept before and after the caret of a long line */
     LINE_AFTER = 40,
