@@ -83,7 +83,7 @@ static int64_t count_bytes(const Node *node)
 static StatsNode count_node(const Node *node)
 {
     const OpInfo *op = op_info(node->op);
-    StatsNode row = {.name = node->name, .op = op->name, .type = node->type, .line = node->pos.line};
+    StatsNode row = {.name = node->name, .op = op->name, .type = node->type, .pos = node->pos};
     row.multiply_adds = op->count ? op->count(node) : 0;
     row.flops = count_flops(node, row.multiply_adds);
     row.bytes = count_bytes(node);
@@ -284,8 +284,14 @@ static void json_node(Text *text, const StatsNode *node)
     json_type(text, node->type);
     text_printf(text, ", \"parameters\": %" PRId64 ", \"multiply_adds\": %" PRId64, node->parameters,
                 node->multiply_adds);
-    text_printf(text, ", \"flops\": %" PRId64 ", \"bytes\": %" PRId64 ", \"line\": %d}", node->flops,
-                node->bytes, node->line);
+    text_printf(text, ", \"flops\": %" PRId64 ", \"bytes\": %" PRId64 ", \"source\": ", node->flops,
+                node->bytes);
+    if (node->pos.source) {
+        json_string(text, node->pos.source->path);
+    } else {
+        text_printf(text, "null");
+    }
+    text_printf(text, ", \"line\": %d}", node->pos.line);
 }
 
 static void json_totals(Text *text, const Stats *stats)

@@ -35,7 +35,7 @@ enum { STATS_UNKNOWN = -1 };
 typedef struct StatsNode {
     const char *name, *op;
     Type type;             /* of its output */
-    int line;              /* in the YAML, 0: not known */
+    Pos pos;               /* in the YAML */
     int64_t parameters;    /* elements; a parameter used twice counts where it is used first */
     int64_t multiply_adds; /* by the study's convention */
     int64_t flops;
