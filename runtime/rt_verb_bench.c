@@ -1,0 +1,318 @@
+/* `PROG bench`: whole runs timed one by one; with --kernels also every step, compared with what the machine
+ * can do. Before each run, outside the time, the inputs are filled anew, since a run may overwrite them and
+ * odd numbers (denormals) could be slow. */
+#include "rt_json_out.h"
+#include "rt_memory.h"
+#include "rt_peak.h"
+#include "rt_program.h"
+#include "rt_rand.h"
+#include "rt_report.h"
+#include "rt_session.h"
+#include "rt_verbs.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LEAST_RUNS = 10, /* without --runs: as many as fit in RUN_SECONDS, within these bounds */
+    MOST_RUNS = 200,
+};
+
+static const double RUN_SECONDS = 3;
+
+typedef struct Bench {
+    VerbSession wish;
+    int64_t runs, warmup;
+    bool json, kernels;
+    SegrtSession *session;
+    const ProgramHeader *header;
+    double prepare;       /* seconds of the PREPARE steps */
+    double *runs_seconds; /* ascending once measured */
+    double *step_seconds; /* median of each step; with --kernels */
+    uint32_t *order;      /* steps by falling time; with --kernels */
+    SegrtMemory memory;   /* after the runs, before the peaks were measured */
+    MachinePeak peak;     /* with --kernels */
+} Bench;
+
+/* Uniform values of about the size that normalised pictures have; the same for every run. */
+static void fill_inputs(const Bench *bench)
+{
+    for (uint32_t i = 0; i < bench->header->tensors.count; i++) {
+        const ProgramTensor *tensor = &program_tensors(bench->header)[i];
+        if (tensor->role != ROLE_INPUT) continue;
+        void *data = session_address(bench->session, tensor);
+        if (tensor->dtype == DTYPE_F32)
+            rand_uniform(rand_key(1, "bench"), 0, tensor->bytes / 4, 2, data);
+        else
+            memset(data, 0, tensor->bytes);
+    }
+}
+
+static RtStatus timed_run(const Bench *bench, double *seconds, RtError *err)
+{
+    fill_inputs(bench);
+    double start = session_clock();
+    RtStatus status = segrt_run(bench->session, err);
+    *seconds = session_clock() - start;
+    return status;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The first run, which also prepares, and the others before timing; *seconds is the last one's. */
+static RtStatus warm_up(Bench *bench, double *steps, double *seconds, RtError *err)
+{
+    fill_inputs(bench);
+    RtStatus status = session_run_timed(bench->session, steps, err);
+    for (uint32_t i = 0; i < bench->header->steps.count; i++) {
+        double time = steps[i];
+        *(program_steps(bench->header)[i].phase == PHASE_PREPARE ? &bench->prepare : seconds) += time;
+    }
+    for (int64_t i = 1; i < bench->warmup && !status; i++) status = timed_run(bench, seconds, err);
+    return status;
+}
+
+static void choose_runs(Bench *bench, double seconds)
+{
+    if (bench->runs) return;
+    double fit = seconds > 0 ? RUN_SECONDS / seconds : MOST_RUNS;
+    bench->runs = fit < LEAST_RUNS ? LEAST_RUNS : fit > MOST_RUNS ? MOST_RUNS : (int64_t)fit;
+}
+
+static RtStatus no_memory(const Bench *bench, RtError *err)
+{
+    return rt_fail(err, RT_MACHINE, "no memory for the times of %lld runs", (long long)bench->runs);
+}
+
+static RtStatus measure_runs(Bench *bench, RtError *err)
+{
+    double *steps = rt_alloc(bench->header->steps.count * sizeof *steps), seconds = 0;
+    if (!steps) return no_memory(bench, err);
+    RtStatus status = warm_up(bench, steps, &seconds, err);
+    rt_free(steps);
+    if (status) return status;
+    choose_runs(bench, seconds);
+    bench->runs_seconds = rt_alloc((size_t)bench->runs * sizeof *bench->runs_seconds);
+    if (!bench->runs_seconds) return no_memory(bench, err);
+    for (int64_t i = 0; i < bench->runs && !status; i++)
+        status = timed_run(bench, &bench->runs_seconds[i], err);
+    qsort(bench->runs_seconds, (size_t)bench->runs, sizeof *bench->runs_seconds, by_value);
+    bench->memory = segrt_memory(bench->session);
+    return status;
+}
+
+/* times holds runs rows of one time per step; each step's median goes to step_seconds. */
+static void take_medians(Bench *bench, const double *times, double *column)
+{
+    uint32_t count = bench->header->steps.count;
+    for (uint32_t step = 0; step < count; step++) {
+        for (int64_t run = 0; run < bench->runs; run++) column[run] = times[run * count + step];
+        qsort(column, (size_t)bench->runs, sizeof *column, by_value);
+        bench->step_seconds[step] = column[bench->runs / 2];
+    }
+}
+
+/* By falling time; insertion, since steps are some hundred. */
+static void sort_steps(Bench *bench)
+{
+    for (uint32_t i = 0; i < bench->header->steps.count; i++) {
+        uint32_t at = i;
+        for (; at && bench->step_seconds[bench->order[at - 1]] < bench->step_seconds[i]; at--)
+            bench->order[at] = bench->order[at - 1];
+        bench->order[at] = i;
+    }
+}
+
+static RtStatus measure_kernels(Bench *bench, RtError *err)
+{
+    uint32_t count = bench->header->steps.count;
+    double *times = rt_alloc((size_t)bench->runs * count * sizeof *times);
+    double *column = rt_alloc((size_t)bench->runs * sizeof *column);
+    bench->step_seconds = rt_alloc(count * sizeof *bench->step_seconds);
+    bench->order = rt_alloc(count * sizeof *bench->order);
+    RtStatus status = RT_OK;
+    if (!times || !column || !bench->step_seconds || !bench->order) status = no_memory(bench, err);
+    for (int64_t run = 0; run < bench->runs && !status; run++) {
+        fill_inputs(bench);
+        status = session_run_timed(bench->session, times + run * count, err);
+    }
+    if (!status) {
+        take_medians(bench, times, column);
+        sort_steps(bench);
+        status = peak_measure(session_pool(bench->session), &bench->peak, err);
+    }
+    rt_free(times);
+    rt_free(column);
+    return status;
+}
+
+/* The smallest time that at least the given share of runs did not exceed. */
+static double percentile(const Bench *bench, double share)
+{
+    int64_t rank = (int64_t)ceil(share * (double)bench->runs);
+    return bench->runs_seconds[rank < 1 ? 0 : rank - 1];
+}
+
+static double median(const Bench *bench)
+{
+    const double *seconds = bench->runs_seconds;
+    return (seconds[(bench->runs - 1) / 2] + seconds[bench->runs / 2]) / 2;
+}
+
+static double images_per_second(const Bench *bench)
+{
+    return (double)bench->header->batch / median(bench);
+}
+
+/* What a step reached. */
+typedef struct Speed {
+    double flops, bytes;             /* per second */
+    double flops_share, bytes_share; /* of the machine's peak, in percent */
+} Speed;
+
+static Speed step_speed(const Bench *bench, uint32_t step)
+{
+    const ProgramStep *s = &program_steps(bench->header)[step];
+    double seconds = bench->step_seconds[step];
+    Speed speed = {.flops = s->flops / seconds, .bytes = s->bytes / seconds};
+    speed.flops_share = 100 * speed.flops / bench->peak.flops;
+    speed.bytes_share = 100 * speed.bytes / bench->peak.bytes;
+    return speed;
+}
+
+static bool is_run_step(const Bench *bench, uint32_t step)
+{
+    return program_steps(bench->header)[step].phase == PHASE_RUN;
+}
+
+static RtStatus print_kernels(const Bench *bench, RtError *err)
+{
+    ReportTable table = {.columns = ">ms|>%|>GFLOP/s|>% of peak|>GB/s|>% of memory|<kernel|<computes"};
+    double total = 0;
+    for (uint32_t i = 0; i < bench->header->steps.count; i++) total += bench->step_seconds[i];
+    for (uint32_t i = 0; i < bench->header->steps.count; i++) {
+        uint32_t step = bench->order[i];
+        if (!is_run_step(bench, step)) continue;
+        const ProgramStep *s = &program_steps(bench->header)[step];
+        Speed speed = step_speed(bench, step);
+        report_cell(&table, "%.3f", bench->step_seconds[step] * 1e3);
+        report_cell(&table, "%.1f", 100 * bench->step_seconds[step] / total);
+        report_cell(&table, "%.1f", speed.flops * 1e-9);
+        report_cell(&table, "%.0f", speed.flops_share);
+        report_cell(&table, "%.1f", speed.bytes * 1e-9);
+        report_cell(&table, "%.0f", speed.bytes_share);
+        report_cell(&table, "%s", program_text(bench->header, s->kind));
+        report_cell(&table, "%s", program_text(bench->header, s->name));
+    }
+    printf("\n");
+    RtStatus status = report_print(&table, stdout, err);
+    report_free(&table);
+    char arrays[MEMORY_TEXT];
+    printf("\n%.3f ms in all. Peak, measured here on the same threads: %.1f GFLOP/s (%d-bit vectors), %.1f "
+           "GB/s\n"
+           "(a = b + s * c over %s; what stays in the caches can be faster).\n",
+           total * 1e3, bench->peak.flops * 1e-9, bench->peak.vector_bits, bench->peak.bytes * 1e-9,
+           memory_text(bench->peak.array_bytes, arrays));
+    return status;
+}
+
+static RtStatus print_bench(const Bench *bench, RtError *err)
+{
+    const ProgramHeader *header = bench->header;
+    char planned[MEMORY_TEXT], resident[MEMORY_TEXT];
+    printf("%s  %lldx%lld, batch %lld, %d threads, %lld runs after %lld for warming up\n",
+           program_text(header, header->name), (long long)header->height, (long long)header->width,
+           (long long)header->batch, segrt_threads(bench->session), (long long)bench->runs,
+           (long long)bench->warmup);
+    printf("median   %9.3f ms   %.2f images/s\n", median(bench) * 1e3, images_per_second(bench));
+    printf("p95      %9.3f ms\n", percentile(bench, 0.95) * 1e3);
+    printf("min      %9.3f ms\n", bench->runs_seconds[0] * 1e3);
+    printf("prepare  %9.3f ms   once, after loading weights\n", bench->prepare * 1e3);
+    printf("memory   %s planned, %s peak of the process\n", memory_text(bench->memory.planned, planned),
+           memory_text(bench->memory.resident, resident));
+    return bench->kernels ? print_kernels(bench, err) : RT_OK;
+}
+
+static void json_kernels(JsonOut *json, const Bench *bench)
+{
+    json_out_number(json, "peak_gflops", bench->peak.flops * 1e-9);
+    json_out_number(json, "peak_gbytes_per_second", bench->peak.bytes * 1e-9);
+    json_out_open(json, "kernels", '[');
+    for (uint32_t i = 0; i < bench->header->steps.count; i++) {
+        uint32_t step = bench->order[i];
+        if (!is_run_step(bench, step)) continue;
+        const ProgramStep *s = &program_steps(bench->header)[step];
+        Speed speed = step_speed(bench, step);
+        json_out_open(json, NULL, '{');
+        json_out_text(json, "name", program_text(bench->header, s->name));
+        json_out_text(json, "kind", program_text(bench->header, s->kind));
+        json_out_number(json, "ms", bench->step_seconds[step] * 1e3);
+        json_out_number(json, "gflops", speed.flops * 1e-9);
+        json_out_number(json, "percent_of_peak", speed.flops_share);
+        json_out_number(json, "gbytes_per_second", speed.bytes * 1e-9);
+        json_out_number(json, "percent_of_memory", speed.bytes_share);
+        json_out_close(json);
+    }
+    json_out_close(json);
+}
+
+static void json_bench(const Bench *bench)
+{
+    const ProgramHeader *header = bench->header;
+    JsonOut json = {.out = stdout};
+    json_out_open(&json, NULL, '{');
+    json_out_text(&json, "name", program_text(header, header->name));
+    json_out_integer(&json, "height", header->height);
+    json_out_integer(&json, "width", header->width);
+    json_out_integer(&json, "batch", header->batch);
+    json_out_integer(&json, "threads", segrt_threads(bench->session));
+    json_out_integer(&json, "runs", bench->runs);
+    json_out_integer(&json, "warmup", bench->warmup);
+    json_out_number(&json, "median_ms", median(bench) * 1e3);
+    json_out_number(&json, "p95_ms", percentile(bench, 0.95) * 1e3);
+    json_out_number(&json, "min_ms", bench->runs_seconds[0] * 1e3);
+    json_out_number(&json, "prepare_ms", bench->prepare * 1e3);
+    json_out_number(&json, "images_per_second", images_per_second(bench));
+    json_out_integer(&json, "planned_bytes", (int64_t)bench->memory.planned);
+    json_out_integer(&json, "peak_resident_bytes", (int64_t)bench->memory.resident);
+    if (bench->kernels) json_kernels(&json, bench);
+    json_out_close(&json);
+}
+
+static RtStatus run_bench(Bench *bench, const VerbCall *call, RtError *err)
+{
+    RtStatus status = verb_open(call, &bench->wish, &bench->session, err);
+    if (!status) status = measure_runs(bench, err);
+    if (!status && bench->kernels) status = measure_kernels(bench, err);
+    if (status) return status;
+    if (!bench->json) return print_bench(bench, err);
+    json_bench(bench);
+    return RT_OK;
+}
+
+RtStatus verb_bench(VerbCall *call, RtError *err)
+{
+    Bench bench = {.warmup = 3, .wish = {.random_is_fine = true}, .header = call->program->header};
+    const Option options[] = {
+        {"--runs", 0, OPTION_COUNT, &bench.runs, "N", "runs to time (as many as fit in 3 s, 10 to 200)", 1},
+        {"--warmup", 0, OPTION_COUNT, &bench.warmup, "N", "runs before that (3)", 1},
+        {"--kernels", 0, OPTION_FLAG, &bench.kernels, NULL, "time every kernel and the machine's peak", 0},
+        {"--json", 0, OPTION_FLAG, &bench.json, NULL, "print JSON", 0},
+        VERB_SESSION_OPTIONS(bench.wish),
+        {0},
+    };
+    RtStatus status = verb_options(call, options, err);
+    if (status || call->help) return status;
+    status = verb_no_operands(call, err);
+    if (!status) status = run_bench(&bench, call, err);
+    segrt_close(bench.session);
+    rt_free(bench.runs_seconds);
+    rt_free(bench.step_seconds);
+    rt_free(bench.order);
+    return status;
+}

@@ -1,0 +1,61 @@
+/* The verbs of a program's command line, one file each (rt_verb_*.c), and what they share (rt_verbs.c).
+ * These and rt_main.c are the only files of the runtime that print. Results go to stdout; progress, warnings
+ * and errors to stderr. */
+#ifndef RT_VERBS_H
+#define RT_VERBS_H
+
+#include "program.h"
+#include "rt_options.h"
+#include "segrt.h"
+
+/* name, what follows it on the command line, what it does */
+#define VERBS(X)                                                                                             \
+    X(info, "[--json]", "what the program is and needs")                                                     \
+    X(predict, "IMAGE... -o DIR [--weights FILE]", "segments pictures")                                      \
+    X(eval, "--data SPEC --weights FILE", "compares predictions with labels: IoU per class")                 \
+    X(bench, "[--kernels]", "measures how fast it runs")
+
+typedef struct VerbCall {
+    const Program *program;
+    const char *command; /* how the program was called, for messages */
+    const char *verb, *usage, *summary;
+    int argc; /* what follows the verb; after verb_options, what is no option */
+    char **argv;
+    bool help; /* asked for help: verb_options prints it, and nothing else is to be done */
+} VerbCall;
+
+/* A verb's function. RT_BAD_INPUT with an empty err->text: what is wrong was already printed. */
+#define X(name, usage, summary) RtStatus verb_##name(VerbCall *call, RtError *err);
+VERBS(X)
+#undef X
+
+/* Reads the options, or prints help. */
+RtStatus verb_options(VerbCall *call, const Option *options, RtError *err);
+/* Refuses words that are no options, for verbs that take none. */
+RtStatus verb_no_operands(const VerbCall *call, RtError *err);
+
+/* The session that most verbs need, and its options. */
+typedef struct VerbSession {
+    const char *weights; /* NULL: initialised from seed, with a warning */
+    int64_t seed, threads;
+    bool random_is_fine; /* don't warn of weights that are not loaded */
+} VerbSession;
+
+#define VERB_SESSION_OPTIONS(wish)                                                                           \
+    {"--weights", 0, OPTION_TEXT, &(wish).weights, "FILE", "weights: safetensors or PyTorch .pth", 0},       \
+        {"--seed", 0, OPTION_COUNT, &(wish).seed, "S", "without weights: initialise from this seed (0)", 0}, \
+    {                                                                                                        \
+        "--threads", 0, OPTION_COUNT, &(wish).threads, "T",                                                  \
+            "threads to use (SEGRT_THREADS, or all processors)", 1                                           \
+    }
+
+/* Opens it and sets its weights; on failure *session is NULL. */
+RtStatus verb_open(const VerbCall *call, const VerbSession *wish, SegrtSession **session, RtError *err);
+
+/* From now on, an interrupt (SIGINT, SIGTERM) only sets a flag, so that no file stays half-written; a second
+ * one ends the process as usual. rt_main.c ends the process by the same signal when the verb is done. */
+void verb_catch_interrupts(void);
+/* The signal that came; 0 for none. */
+int verb_interrupted(void);
+
+#endif
