@@ -2,8 +2,8 @@
  * recursive function per type. Nothing is compiled or remembered, on purpose.
  */
 #include "ref_interp.h"
-#include "../compiler/conv_spec.h"
-#include "../runtime/rt_status.h"
+#include "conv_spec.h"
+#include "rt_status.h"
 
 #include <assert.h>
 #include <math.h>

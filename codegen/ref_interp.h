@@ -15,7 +15,7 @@
 #ifndef REF_INTERP_H
 #define REF_INTERP_H
 
-#include "../compiler/loop.h"
+#include "loop.h"
 
 /* Runs all work units in order. */
 bool interp_run(const Kernel *kernel, void *const *buffers);

@@ -70,6 +70,25 @@ Expr *argmax_lower(Lowering *l, const Node *node, const Coord *at)
     return expr_op1(b, EXPR_TO_INT, index);
 }
 
+/* Over the last dimension of a tensor that canonical form has not made a 1x1 convolution of. */
+Expr *linear_lower(Lowering *l, const Node *node, const Coord *at)
+{
+    LoopBuilder *b = l->b;
+    const Node *from = node->in[0];
+    int rank = node->type.rank, last = view_axis(rank, rank - 1);
+    Coord in = *at, weight = {.block = 1, .lane = expr_int(b, 0), .y = expr_int(b, 0), .x = expr_int(b, 0)};
+    weight.n = *axis_of(&in, last);
+    Coord bias = {.block = 1, .n = expr_int(b, 0), .cb = weight.n, .lane = weight.lane, .y = weight.y, .x = weight.x};
+    Expr *start = node_bool(node, A_BIAS) ? lower_value(l, node->in[2], &bias) : expr_float(b, 0);
+    Expr *i = loop_open_n(b, LOOP_REDUCE, "i", from->type.dim[rank - 1]);
+    Expr *sum = loop_carry(b, "sum", start);
+    *axis_of(&in, last) = i;
+    weight.cb = i;
+    Expr *next = expr_op3(b, EXPR_FMA, lower_value(l, from, &in), lower_value(l, node->in[1], &weight), sum);
+    loop_close(b, &next);
+    return sum;
+}
+
 /* Opens loops over every axis but one: rows of the reduction. The last axis that has an extent is the
  * vector's. */
 static Coord open_other_axes(Lowering *l, View v, int axis)

@@ -154,6 +154,8 @@ typedef struct Members {
 
 /* The file's definitions; NULL after reporting. Each file is read once; files it uses are read too. */
 ModelFile *file_open(Builder *builder, const char *path);
+/* The file's tree over that of the file it extends, if any; NULL after reporting. */
+const Tree *file_tree(Builder *builder, const char *path);
 /* The path of a file that the scalar name names: in the folder of the file where name stands, then in the
  * folders of the options. NULL after reporting. */
 const char *file_find(Builder *builder, const Tree *name);
@@ -205,6 +207,6 @@ InstanceInput *program_streams(Builder *builder, const Definition *of, const Sco
 void program_predict(Builder *builder, ModelFile *file, const Scope *scope, Model *model);
 /* `preprocess`, `classes`, `ignore_index`. */
 void program_preprocess(Builder *builder, const ModelFile *file, const Scope *scope, Model *model);
-void program_classes(Builder *builder, const ModelFile *file, const Scope *scope, Model *model);
+void model_classes(Builder *builder, const ModelFile *file, const Scope *scope, Model *model);
 
 #endif

@@ -297,7 +297,7 @@ static void read_data(Builder *builder, const Tree *name, const Scope *scope, Mo
     Tree file = *name;
     if (!dot) file.text = arena_printf(builder->arena, "data/%s.yaml", name->text);
     const char *path = file_find(builder, &file);
-    const Tree *root = path ? yaml_load(builder->arena, builder->diag, path) : NULL;
+    const Tree *root = path ? file_tree(builder, path) : NULL;
     if (!root) return;
     const Tree *list = tree_get(root, "classes"), *ignore = tree_get(root, "ignore_index");
     if (!list || list->kind != TREE_SEQUENCE) {
@@ -322,7 +322,7 @@ static void check_count(Builder *builder, const Tree *classes, const Model *mode
               type_text(builder->arena, output->node->type));
 }
 
-void program_classes(Builder *builder, const ModelFile *file, const Scope *scope, Model *model)
+void model_classes(Builder *builder, const ModelFile *file, const Scope *scope, Model *model)
 {
     const Tree *classes = tree_get(file->root, "classes"), *ignore = tree_get(file->root, "ignore_index");
     model->ignore_index = 255;

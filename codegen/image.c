@@ -1,0 +1,222 @@
+/* The program's image: see runtime/program.h. Written in one growing buffer; offsets are final as soon as
+ * they are known. */
+#include "build.h"
+
+#include <assert.h>
+#include <string.h>
+
+typedef struct Image {
+    Arena *arena;
+    char *bytes;
+    size_t size, capacity;
+    const Plan *plan;
+} Image;
+
+/* Appends count elements (zeros when data is NULL), aligned; returns where. */
+static ProgramRef append(Image *image, const void *data, size_t element, size_t count, size_t align)
+{
+    size_t start = (image->size + align - 1) / align * align, bytes = element * count;
+    if (start + bytes > image->capacity) {
+        size_t capacity = (start + bytes) * 2;
+        char *larger = arena_alloc(image->arena, capacity + 64);
+        larger += (64 - (uintptr_t)larger % 64) % 64;
+        if (image->size) memcpy(larger, image->bytes, image->size);
+        image->bytes = larger;
+        image->capacity = capacity;
+    }
+    if (data && bytes) memcpy(image->bytes + start, data, bytes);
+    image->size = start + bytes;
+    return (ProgramRef){(uint32_t)start, (uint32_t)count};
+}
+
+static ProgramRef append_text(Image *image, const char *text)
+{
+    if (!text) text = "";
+    ProgramRef ref = append(image, text, 1, strlen(text) + 1, 1);
+    ref.count--;
+    return ref;
+}
+
+static void set_place(ProgramTensor *tensor, const Storage *storage, const Place *place)
+{
+    assert(place->block == 1);
+    tensor->space = storage->kind == STORAGE_ARENA ? SPACE_ARENA : SPACE_PERSISTENT;
+    tensor->offset = (uint64_t)(storage->offset + 4 * place->offset);
+}
+
+static ProgramTensor describe(Image *image, const Node *node, const char *name, ProgramRole role)
+{
+    ProgramTensor tensor = {.name = append_text(image, name), .role = (uint8_t)role};
+    tensor.dtype = (uint8_t)(node->type.dtype == F32   ? DTYPE_F32
+                             : node->type.dtype == I32 ? DTYPE_I32
+                                                       : DTYPE_U8);
+    tensor.rank = (uint8_t)node->type.rank;
+    memcpy(tensor.dims, node->type.dim, sizeof(int64_t) * (size_t)node->type.rank);
+    tensor.bytes = (uint64_t)type_bytes(node->type);
+    if (role == ROLE_UNUSED) {
+        tensor.bytes = 0;
+        return tensor;
+    }
+    const Place *place = layout_place(image->plan->layout, node);
+    set_place(&tensor, place->storage, place);
+    return tensor;
+}
+
+static void set_init(ProgramTensor *tensor, const Node *param)
+{
+    static const uint8_t kinds[] = {[PARAM_ZERO] = INIT_ZERO,
+                                    [PARAM_ONE] = INIT_ONE,
+                                    [PARAM_KAIMING] = INIT_KAIMING_NORMAL,
+                                    [PARAM_CONSTANT] = INIT_CONSTANT,
+                                    [PARAM_UNIFORM] = INIT_UNIFORM,
+                                    [PARAM_NORMAL] = INIT_NORMAL};
+    ParamInit init = graph_param_init(param);
+    tensor->init = kinds[init.kind];
+    tensor->init_value = (float)init.value;
+    tensor->statistic = init.statistic;
+}
+
+static bool has_memory(const Image *image, const Node *node)
+{
+    if (node->id >= image->plan->layout->n_places) return false;
+    const Storage *storage = layout_place(image->plan->layout, node)->storage;
+    return storage && storage->last >= 0;
+}
+
+static ProgramRef write_tensors(Image *image)
+{
+    const Graph *graph = image->plan->layout->graph;
+    ProgramTensor *tensors =
+        ARENA_ARRAY(image->arena, ProgramTensor, graph->n_nodes + graph->n_params + graph->n_outputs);
+    size_t n = 0;
+    for (int i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i]->op == OP_INPUT)
+            tensors[n++] = describe(image, graph->nodes[i], graph->nodes[i]->name, ROLE_INPUT);
+    for (int i = 0; i < graph->n_outputs; i++)
+        tensors[n++] = describe(image, graph->outputs[i].node, graph->outputs[i].name, ROLE_OUTPUT);
+    for (int i = 0; i < graph->n_params; i++) {
+        const Node *param = graph->params[i];
+        tensors[n] =
+            describe(image, param, param->name, has_memory(image, param) ? ROLE_PARAMETER : ROLE_UNUSED);
+        set_init(&tensors[n++], param);
+    }
+    return append(image, tensors, sizeof *tensors, n, 8);
+}
+
+static uint32_t kernel_index(const Plan *plan, const Kernel *kernel)
+{
+    uint32_t i = 0;
+    while (plan->list->kernels[i] != kernel) i++;
+    return i;
+}
+
+/* Steps, their arguments and the tables among these. */
+static void write_steps(Image *image, ProgramHeader *header)
+{
+    const Plan *plan = image->plan;
+    const StepList *list = plan->list;
+    size_t n_args = 0, a = 0, tables = 0;
+    for (int i = 0; i < list->n_steps; i++) n_args += (size_t)list->steps[i].n_args;
+    ProgramStep *steps = ARENA_ARRAY(image->arena, ProgramStep, list->n_steps);
+    ProgramArg *args = ARENA_ARRAY(image->arena, ProgramArg, n_args);
+    char *constants = arena_alloc(image->arena, (size_t)plan->const_bytes);
+    for (int i = 0; i < list->n_steps; i++) {
+        const Step *step = &list->steps[i];
+        steps[i] = (ProgramStep){.name = append_text(image, step->name),
+                                 .kind = append_text(image, step->kernel->kind),
+                                 .phase = step->is_static ? PHASE_PREPARE : PHASE_RUN,
+                                 .kernel = kernel_index(plan, step->kernel),
+                                 .first_arg = (uint32_t)a,
+                                 .n_args = (uint32_t)step->n_args,
+                                 .units = step->kernel->units,
+                                 .flops = step->flops,
+                                 .bytes = step->bytes};
+        for (int k = 0; k < step->n_args; k++) {
+            const StepArg *arg = &step->args[k];
+            if (arg->storage) {
+                uint32_t space = arg->storage->kind == STORAGE_ARENA ? SPACE_ARENA : SPACE_PERSISTENT;
+                args[a++] = (ProgramArg){.space = space, .offset = (uint64_t)arg->storage->offset};
+            } else {
+                memcpy(constants + tables, arg->table, (size_t)arg->table_bytes);
+                args[a++] = (ProgramArg){.space = SPACE_CONST, .offset = tables};
+                tables += ((size_t)arg->table_bytes + 63) / 64 * 64;
+            }
+        }
+    }
+    header->steps = append(image, steps, sizeof *steps, (size_t)list->n_steps, 8);
+    header->args = append(image, args, sizeof *args, n_args, 8);
+    header->constants = append(image, constants, 1, tables, 64);
+}
+
+static void write_model(Image *image, ProgramHeader *header, const Model *model)
+{
+    if (!model) {
+        header->preprocess = (ProgramPreprocess){.scale = 1, .std = {1, 1, 1}};
+        header->ignore_index = 255;
+        return;
+    }
+    ProgramClass *classes = ARENA_ARRAY(image->arena, ProgramClass, model->n_classes);
+    for (int i = 0; i < model->n_classes; i++) {
+        classes[i].name = append_text(image, model->classes[i].name);
+        memcpy(classes[i].color, model->classes[i].color, 3);
+        classes[i].ignored = model->classes[i].ignored;
+    }
+    header->classes = append(image, classes, sizeof *classes, (size_t)model->n_classes, 8);
+    header->source = append_text(image, model->path);
+    header->preprocess.channels = model->preprocess.bgr;
+    header->preprocess.scale = (float)model->preprocess.scale;
+    for (int i = 0; i < 3; i++) {
+        header->preprocess.mean[i] = (float)model->preprocess.mean[i];
+        header->preprocess.std[i] = (float)model->preprocess.std[i];
+    }
+    header->ignore_index = model->ignore_index;
+}
+
+static void set_picture_size(Image *image, ProgramHeader *header)
+{
+    const Graph *graph = image->plan->layout->graph;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        if (graph->nodes[i]->op != OP_INPUT || graph->nodes[i]->type.rank != 4) continue;
+        header->batch = graph->nodes[i]->type.dim[0];
+        header->height = graph->nodes[i]->type.dim[2];
+        header->width = graph->nodes[i]->type.dim[3];
+        return;
+    }
+}
+
+static void write_counts(ProgramHeader *header, const Stats *stats)
+{
+    header->parameters_deployed = stats->parameters_deployed;
+    header->parameters_declared = stats->parameters_declared;
+    header->multiply_adds = stats->multiply_adds;
+    header->conv_multiply_adds = stats->conv_multiply_adds;
+}
+
+const ProgramHeader *image_write(Arena *arena, const Plan *plan, const Target *target,
+                                 const BuildOptions *options)
+{
+    const Model *model = options->model;
+    Image image = {.arena = arena, .plan = plan};
+    ProgramHeader header = {.magic = PROGRAM_MAGIC};
+    append(&image, NULL, sizeof header, 1, 64);
+    const char *name = model ? model->name : plan->layout->graph->name;
+    header.name = append_text(&image, name);
+    header.version = append_text(&image, SEGC_VERSION);
+    header.cpu_features = append_text(&image, target->required);
+    ProgramRef network = append_text(&image, name);
+    header.networks = append(&image, &network, sizeof network, 1, 8);
+    header.tensors = write_tensors(&image);
+    write_steps(&image, &header);
+    write_model(&image, &header, model);
+    if (options->stats) write_counts(&header, options->stats);
+    set_picture_size(&image, &header);
+    header.arena_bytes = (uint64_t)plan->arena_bytes;
+    header.persistent_bytes = (uint64_t)plan->persistent_bytes;
+    header.scratch_bytes = (uint64_t)plan->scratch_bytes;
+    header.n_kernels = (uint32_t)plan->list->n_kernels;
+    header.vector_width = (uint32_t)target->vector;
+    append(&image, NULL, 1, 0, 64);
+    header.image_bytes = image.size;
+    memcpy(image.bytes, &header, sizeof header);
+    return (const ProgramHeader *)(const void *)image.bytes;
+}

@@ -1,0 +1,43 @@
+/* What the command line says. See command.c for the options; main.c for what each command does. */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include "../codegen/build.h"
+#include "model.h"
+
+typedef struct Command Command;
+struct Command {
+    Arena *arena;
+    Diag *diag;
+    int (*run)(Command *c); /* NULL: help was printed */
+    const char *program;    /* argv[0] */
+    const char *file;
+    ModelOptions model_options;
+    const char *cpu;
+    bool no_fuse, no_reuse, json;
+    const char *stage, *out;
+    BuildEmit emit;
+    const char **outputs; /* --output */
+    int n_outputs;
+    int n_rest; /* run: the program's own words, rest[0] is the file */
+    char **rest;
+    /* show */
+    Text stage_names;
+    const char *stage_text;
+};
+
+int command_check(Command *c);
+int command_show(Command *c);
+int command_stats(Command *c);
+int command_build(Command *c);
+int command_run(Command *c);
+
+/* Fills command from argv; prints help, or what is wrong, and then returns an exit status other than 0 or
+ * leaves run NULL. */
+int command_parse(Command *command, Arena *arena, int argc, char **argv);
+
+/* The runtime archive that programs link: $SEGC_RUNTIME, beside the executable, or in ../lib/segc from it.
+ * NULL: not found. */
+const char *command_runtime_archive(Command *c);
+
+#endif
