@@ -130,11 +130,22 @@ static void add_group(Fusion *fusion, Group group)
     ARENA_PUSH(fusion->layout->arena, fusion->groups, fusion->n_groups, fusion->cap_groups, group);
 }
 
+/* Whether input i was made where it belongs. A value that stands in a concat twice is so only once. */
+static bool is_in_place(const Fusion *fusion, const Node *concat, int i)
+{
+    const Place *whole = layout_place(fusion->layout, concat),
+                *part = layout_place(fusion->layout, concat->in[i]);
+    int64_t channel = 0;
+    if (part->storage != whole->storage) return false;
+    for (int k = 0; k < i; k++) channel += concat->in[k]->type.dim[1];
+    return channel % whole->block == 0 &&
+           part->offset == whole->offset + channel / whole->block * whole->stride_c;
+}
+
 static void add_concat(Fusion *fusion, Node *concat)
 {
-    const Place *whole = layout_place(fusion->layout, concat);
     for (int i = 0; i < concat->n_in; i++)
-        if (layout_place(fusion->layout, concat->in[i])->storage != whole->storage)
+        if (!is_in_place(fusion, concat, i))
             add_group(fusion, (Group){.kind = GROUP_PART, .root = concat, .part = i});
 }
 

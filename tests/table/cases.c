@@ -2,7 +2,7 @@
 #include "cases.h"
 #include "formula.h"
 
-#include "../../compiler/op.h"
+#include "op.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -109,6 +109,58 @@ static Node *add_input(Graph *graph, int number, const char **shape)
     return graph_infer(graph, input) ? input : NULL;
 }
 
+/* "NAME" of an input or an earlier node; 0 where there is none. */
+static Node *find_node(const Graph *graph, const char *name)
+{
+    for (int i = graph->n_nodes - 1; i >= 0; i--)
+        if (strcmp(graph->nodes[i]->name, name) == 0) return graph->nodes[i];
+    return NULL;
+}
+
+static Node *add_node(Graph *graph, const char *op_name, const char *name, Node *const *in, int n_in,
+                      const char *attrs)
+{
+    Op op = op_find(op_name);
+    if (op == OP_COUNT) return NULL;
+    Node *node = graph_add(graph, op, name, (Pos){0}, in, n_in);
+    bool made =
+        set_attrs(graph->arena, node, attrs) && graph_declare_params(graph, node) && graph_infer(graph, node);
+    return made ? node : NULL;
+}
+
+/* NAME = OP INPUT ... {ATTRIBUTES} */
+static Node *add_statement(Graph *graph, const char *at)
+{
+    Arena *arena = graph->arena;
+    Node *in[MAX_INPUTS];
+    int n_in = 0;
+    const char *name = take_word(arena, &at);
+    at = skip_blanks(at);
+    if (*at++ != '=') return NULL;
+    at = skip_blanks(at);
+    const char *op = take_word(arena, &at);
+    for (at = skip_blanks(at); *at && *at != '{'; at = skip_blanks(at)) {
+        in[n_in] = find_node(graph, take_word(arena, &at));
+        if (!in[n_in] || ++n_in == MAX_INPUTS) return NULL;
+    }
+    const char *attrs = *at ? arena_strndup(arena, at + 1, strcspn(at + 1, "}")) : "";
+    return add_node(graph, op, name, in, n_in, attrs);
+}
+
+static bool add_statements(Graph *graph, const char *at)
+{
+    Node *node = NULL;
+    while (*(at = skip_blanks(at))) {
+        size_t length = strcspn(at, ";");
+        node = add_statement(graph, arena_strndup(graph->arena, at, length));
+        if (!node) return false;
+        at += length + (at[length] == ';');
+        if (strncmp(node->name, "out", 3) == 0 && *skip_blanks(at)) graph_output(graph, node->name, node);
+    }
+    if (node) graph_output(graph, "y", node);
+    return node != NULL;
+}
+
 Graph *case_graph(Arena *arena, Diag *diag, const Case *c)
 {
     Graph *graph = graph_new(arena, diag, c->op);
@@ -119,15 +171,13 @@ Graph *case_graph(Arena *arena, Diag *diag, const Case *c)
         n_in++;
         if (*at == ';') at = skip_blanks(at + 1);
     }
-    Op op = op_find(c->op);
-    if (op == OP_COUNT) return NULL;
-    Node *node = graph_add(graph, op, "act", (Pos){0}, in, n_in);
-    if (!set_attrs(arena, node, c->attrs)) {
-        diag_error(diag, (Pos){0}, "bad attributes: %s", case_text(arena, c));
-        return NULL;
+    if (strcmp(c->op, "graph") == 0) {
+        if (!add_statements(graph, c->attrs)) return NULL;
+    } else {
+        Node *node = add_node(graph, c->op, "act", in, n_in, c->attrs);
+        if (!node) return NULL;
+        graph_output(graph, "y", node);
     }
-    if (!graph_declare_params(graph, node) || !graph_infer(graph, node)) return NULL;
-    graph_output(graph, "y", node);
     graph_sort(graph);
     return graph;
 }

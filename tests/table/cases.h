@@ -1,12 +1,13 @@
-/* The operator tests as data: graphs of one operator each, with parameters and inputs from the formula.
+/* The operator tests as data: graphs of one operator each, and small graphs of several that meet in ways that
+ * fusion, layout and planning must get right. Parameters and inputs are from the formula.
  *
- * The rows are in cases.def. Each is tried twice: the reference against PyTorch where a fixture has it, and
- * the compiled program against the reference. An operator without a row fails a test of its own.
+ * The rows are in cases.def. Loop IR and compiled programs are tried on each of them against the reference,
+ * which is itself held against PyTorch's fixtures. An operator without a row fails a test of its own.
  */
 #ifndef CASES_H
 #define CASES_H
 
-#include "../../compiler/graph.h"
+#include "graph.h"
 
 /* The values of the inputs. */
 typedef enum Fill {
@@ -17,9 +18,9 @@ typedef enum Fill {
 } Fill;
 
 typedef struct Case {
-    const char *op;
-    const char *inputs; /* "1,3,5,17; 1,3,1,1" */
-    const char *attrs;  /* "kernel: 3, padding: [1, 2]" */
+    const char *op;     /* "graph" for one of several nodes */
+    const char *inputs; /* shapes: "1,3,5,17; 1,3,1,1" */
+    const char *attrs;  /* "kernel: 3, padding: [1, 2]"; of a graph its nodes: see cases.def */
     Fill fill;
 } Case;
 
@@ -27,7 +28,7 @@ extern const Case cases[];
 extern const int n_cases;
 
 /* The graph: inputs "image", "image2", ..., one node "act" of the operator with its parameters, one output
- * "y". NULL after reporting in diag. */
+ * "y"; or the nodes that the row tells. NULL after reporting in diag. */
 Graph *case_graph(Arena *arena, Diag *diag, const Case *c);
 /* A SourceFill; context is the Case. */
 void case_fill(void *context, const Node *source, float *values);

@@ -3,7 +3,7 @@
 #ifndef FORMULA_H
 #define FORMULA_H
 
-#include "../../compiler/graph.h"
+#include "graph.h"
 
 /* values[j] = u(name, j) in [-1, 1), exact in float. A picture is this under the name "image". */
 void formula_uniform(const char *name, int64_t count, float *values);

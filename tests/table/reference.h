@@ -12,7 +12,7 @@
 #ifndef REFERENCE_H
 #define REFERENCE_H
 
-#include "../../compiler/graph.h"
+#include "graph.h"
 
 typedef struct Tensor {
     Type type;

@@ -1,8 +1,8 @@
 /* The reference interpreter: what every expression and statement does, and what it refuses. Kernels are given
  * as loop text. */
-#include "../../codegen/ref_interp.h"
-#include "../../compiler/conv_spec.h"
-#include "../../runtime/rt_status.h"
+#include "conv_spec.h"
+#include "ref_interp.h"
+#include "rt_status.h"
 
 #include <check.h>
 #include <math.h>
@@ -34,7 +34,7 @@ static const float xs[] = {3, -2, 0.5f, NAN, INFINITY};
 static const int32_t ts[] = {7, -3, 0, 2000000000};
 static const uint8_t us[] = {0, 200, 255};
 
-/* ---- expressions ------------------------------------------------------------------------------------ */
+/* ---- expressions --------------------------------------------------------------------------------- */
 
 /* An expression over x = xs, t = ts, u = us, as a float. */
 static double value_of(const char *expression)
@@ -115,7 +115,7 @@ START_TEST(floats_are_double_until_stored)
 }
 END_TEST
 
-/* ---- statements ------------------------------------------------------------------------------------- */
+/* ---- statements ---------------------------------------------------------------------------------- */
 
 START_TEST(reductions_carry_values)
 {
@@ -216,7 +216,7 @@ START_TEST(no_memory_is_told)
 }
 END_TEST
 
-/* ---- contractions by template ----------------------------------------------------------------------- */
+/* ---- contractions by template -------------------------------------------------------------------- */
 
 /* One picture of 2 channels side by side in lanes, 3 x 4 pixels with a border of one all around; 1 x 3 taps;
  * 4 filters in blocks of 2; the epilogue is max(0, acc + bias). */
@@ -267,7 +267,7 @@ START_TEST(conv_spec_means_its_formula)
 }
 END_TEST
 
-/* ---- what stops the process ------------------------------------------------------------------------- */
+/* ---- what stops the process ---------------------------------------------------------------------- */
 
 static const char *const faults[] = {
     "x[5]",                         /* behind the buffer */

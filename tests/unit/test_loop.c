@@ -1,5 +1,5 @@
 /* Loop kernels: building them, how indices move, and the text that prints and parses. */
-#include "../../compiler/loop.h"
+#include "loop.h"
 
 #include <check.h>
 #include <math.h>
@@ -19,7 +19,7 @@ static void teardown(void)
     arena_free(arena);
 }
 
-/* ---- goldens: print(parse(t)) == t ------------------------------------------------------------------ */
+/* ---- goldens: print(parse(t)) == t --------------------------------------------------------------- */
 
 static const char *const goldens[] = {"max_pool2d", "expressions", "guards", "carries",
                                       "names",      "tables",      "floats", "empty"};
@@ -81,7 +81,7 @@ START_TEST(parsing_counts_units_and_reads_the_header)
 }
 END_TEST
 
-/* ---- what is not a kernel --------------------------------------------------------------------------- */
+/* ---- what is not a kernel ------------------------------------------------------------------------ */
 
 #define IN_KERNEL(statements) "kernel k(x: f32[4] in, t: i32[4] in, y: f32[4] out) {\n" statements "\n}\n"
 
@@ -196,7 +196,7 @@ START_TEST(depth_and_length_are_bounded)
 }
 END_TEST
 
-/* ---- building --------------------------------------------------------------------------------------- */
+/* ---- building ------------------------------------------------------------------------------------ */
 
 START_TEST(building_folds_constants)
 {
@@ -275,7 +275,7 @@ START_TEST(names_are_made_printable_and_unique)
 }
 END_TEST
 
-/* ---- strides ---------------------------------------------------------------------------------------- */
+/* ---- strides ------------------------------------------------------------------------------------- */
 
 /* The index of the load in "let v = x[...]" of a loop over i, with j around it. */
 static int64_t stride_of(const char *index)

@@ -1,10 +1,10 @@
 /* The operator table walked: every operator has test cases, the reference loops agree with PyTorch's
  * fixtures, and compiled programs agree with the reference. */
-#include "../../compiler/op.h"
 #include "../table/cases.h"
 #include "../table/compare.h"
 #include "../table/formula.h"
 #include "../table/reference.h"
+#include "op.h"
 
 #include <check.h>
 #include <stdlib.h>
