@@ -83,7 +83,8 @@ static int64_t count_bytes(const Node *node)
 static StatsNode count_node(const Node *node)
 {
     const OpInfo *op = op_info(node->op);
-    StatsNode row = {.name = node->name, .op = op->name, .type = node->type, .pos = node->pos};
+    StatsNode row = {
+        .name = node->name ? node->name : "", .op = op->name, .type = node->type, .pos = node->pos};
     row.multiply_adds = op->count ? op->count(node) : 0;
     row.flops = count_flops(node, row.multiply_adds);
     row.bytes = count_bytes(node);
