@@ -25,8 +25,8 @@ static void touch(Storage *storage, int step)
     if (step > storage->last) storage->last = step;
 }
 
-/* Lives, from the steps' arguments. Inputs are there before the first run step, parameters before everything.
- */
+/* Lives, from the steps' arguments. Inputs and parameters are there before everything: whoever fills an input
+ * for the first run does so before that run starts with the preparation. */
 static void find_lives(Plan *plan)
 {
     const Graph *graph = plan->layout->graph;
@@ -39,8 +39,7 @@ static void find_lives(Plan *plan)
             if (plan->list->steps[i].args[a].storage) touch(plan->list->steps[i].args[a].storage, i);
     for (int i = 0; i < graph->n_nodes; i++) {
         Storage *storage = layout_place(plan->layout, graph->nodes[i])->storage;
-        if (graph->nodes[i]->op == OP_INPUT) touch(storage, plan->n_prepare);
-        if (graph->nodes[i]->op == OP_PARAM) touch(storage, 0);
+        if (graph->nodes[i]->op == OP_INPUT || graph->nodes[i]->op == OP_PARAM) touch(storage, 0);
     }
     for (int i = 0; i < graph->n_outputs; i++) {
         Storage *storage = layout_place(plan->layout, graph->outputs[i].node)->storage;
