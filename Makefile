@@ -14,7 +14,7 @@ IMAGE_LIBS  := -lpng -ljpeg -lz
 LIBS        = $(LLVM_LIBS) -lyaml $(IMAGE_LIBS) -lm -lpthread
 
 RUNTIME  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard runtime/*.c))
-COMPILER := $(patsubst %.c,$(BUILD)/%.o,$(filter-out compiler/main.c,$(wildcard compiler/*.c)) $(wildcard codegen/*.c))
+COMPILER := $(patsubst %.c,$(BUILD)/%.o,$(filter-out compiler/main.c compiler/command.c,$(wildcard compiler/*.c)) $(wildcard codegen/*.c))
 TESTS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/*.c tests/table/*.c))
 
 all: $(BUILD)/segc ## the compiler, build/segc, and the runtime library, build/libsegrt.a
@@ -28,7 +28,7 @@ $(BUILD)/libsegrt.a: $(RUNTIME)
 	ar -M < $@.mri
 	@mv $@.tmp $@ && rm -f $@.mri
 
-$(BUILD)/segc: $(BUILD)/compiler/main.o $(COMPILER) $(RUNTIME) $(BUILD)/libsegrt.a
+$(BUILD)/segc: $(BUILD)/compiler/main.o $(BUILD)/compiler/command.o $(COMPILER) $(RUNTIME) $(BUILD)/libsegrt.a
 	$(CC) $(OPT) $(CFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
 
 $(BUILD)/tests/run: $(TESTS) $(COMPILER) $(RUNTIME)

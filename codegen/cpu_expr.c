@@ -397,9 +397,9 @@ LLVMValueRef emit_expr(Emit *e, const Expr *x)
     if (x->kind == EXPR_LOAD) return emit_load(e, x);
     if (x->kind == EXPR_VAR && x->type != SCALAR_INT) return e->vars[x->var->id].value;
     if (x->kind == EXPR_VAR || x->kind == EXPR_INT) return emit_int_value(e, x);
-    if (x->type == SCALAR_INT && lane_stride(e, x) == 0 &&
-        (x->kind == EXPR_ADD || x->kind == EXPR_SUB || x->kind == EXPR_MUL))
-        return emit_scalar_int(e, x);
+    bool sum = x->kind == EXPR_ADD || x->kind == EXPR_SUB;
+    bool multiple = x->kind == EXPR_MUL && (x->arg[0]->kind == EXPR_INT || x->arg[1]->kind == EXPR_INT);
+    if (x->type == SCALAR_INT && (sum || multiple) && lane_stride(e, x) == 0) return emit_scalar_int(e, x);
     LLVMValueRef arg[3];
     int n = 0, lanes = 1;
     for (; n < 3 && x->arg[n]; n++) {

@@ -34,19 +34,40 @@ static WindowAxis window_axis(Lowering *l, const Node *node, int axis, Expr *o)
     return w;
 }
 
-/* Combines the window's values, row by row. */
+/* The value at one tap, `start` where the tap is outside. */
+static Expr *tap_value(Lowering *l, const Node *from, const Coord *in, double start)
+{
+    LoopBuilder *b = l->b;
+    Expr *minus_one = expr_int(b, -1);
+    Expr *rows = expr_op2(b, EXPR_AND, expr_op2(b, EXPR_GT, in->y, minus_one),
+                          expr_op2(b, EXPR_LT, in->y, expr_int(b, from->type.dim[2])));
+    Expr *columns = expr_op2(b, EXPR_AND, expr_op2(b, EXPR_GT, in->x, minus_one),
+                             expr_op2(b, EXPR_LT, in->x, expr_int(b, from->type.dim[3])));
+    Expr *inside = expr_op2(b, EXPR_AND, rows, columns);
+    Expr *value = lower_value_if(l, from, in, inside);
+    return start == 0 ? value : expr_op3(b, EXPR_SELECT, inside, value, expr_float(b, start));
+}
+
+/* Combines the window's values, row by row. In blocks the taps inside are the same for all lanes and bound
+ * the loops; in a plain value the lanes are pixels, whose windows differ: all taps are visited and those
+ * outside left out. */
 static Expr *reduce_window(Lowering *l, const Node *node, const Coord *at, const WindowAxis *y,
                            const WindowAxis *x, ExprKind combine, double start)
 {
     LoopBuilder *b = l->b;
-    Expr *i = loop_open(b, LOOP_REDUCE, "ty", y->lo, y->hi);
+    bool blocked = at->block > 1;
+    Expr *zero = expr_int(b, 0);
+    Expr *i =
+        loop_open(b, LOOP_REDUCE, "ty", blocked ? y->lo : zero, blocked ? y->hi : expr_int(b, y->kernel));
     Expr *outer = loop_carry(b, "r", expr_float(b, start));
-    Expr *j = loop_open(b, LOOP_REDUCE, "tx", x->lo, x->hi);
+    Expr *j =
+        loop_open(b, LOOP_REDUCE, "tx", blocked ? x->lo : zero, blocked ? x->hi : expr_int(b, x->kernel));
     Expr *inner = loop_carry(b, "r", outer);
     Coord in = *at;
     in.y = expr_add(b, y->first, expr_scale(b, i, y->dilation));
     in.x = expr_add(b, x->first, expr_scale(b, j, x->dilation));
-    Expr *next = expr_op2(b, combine, inner, lower_value(l, node->in[0], &in));
+    Expr *value = blocked ? lower_value(l, node->in[0], &in) : tap_value(l, node->in[0], &in, start);
+    Expr *next = expr_op2(b, combine, inner, value);
     loop_close(b, &next);
     loop_close(b, &inner);
     return outer;

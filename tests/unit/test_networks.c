@@ -1,0 +1,152 @@
+/* Whole networks against PyTorch: graphs/NAME.yaml with the parameters and pictures of
+ * tests/peers/README.md's formula, through the whole compiler, against the fixtures in
+ * tests/fixtures/networks. */
+#define _GNU_SOURCE
+#include "compiled.h"
+#include "formula.h"
+#include "model.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_CHANNELS = 1000 };
+
+typedef struct Fixture {
+    char network[64];
+    long long input[4], output[4];
+    double largest;
+    int step, kept, unsure;
+    long long pixels[MAX_CHANNELS];
+    float *values;
+} Fixture;
+
+static const struct {
+    const char *file, *output;
+} networks[] = {
+    {"bisenet_64x128", "logits"},          {"bisenet_65x129", "logits"},
+    {"bisenet_96x160", "logits"},          {"bisenet_b2_32x64", "logits"},
+    {"deeplabv2_64x96", "logits"},         {"deeplabv2_65x129", "logits"},
+    {"espnet_camvid_64x96", "logits"},     {"espnet_cityscapes_64x128", "logits"},
+    {"fc_discriminator_64x128", "logits"}, {"resnet101_64x64", "logits"},
+    {"resnet18_64x64", "logits"},
+};
+
+static void read_fixture(const char *name, Fixture *fixture)
+{
+    char path[256], key[32];
+    snprintf(path, sizeof path, "tests/fixtures/networks/%s.bin", name);
+    FILE *file = fopen(path, "rb");
+    ck_assert_msg(file != NULL, "%s is missing", path);
+    memset(fixture, 0, sizeof *fixture);
+    long long *in = fixture->input, *out = fixture->output;
+    ck_assert_int_eq(fscanf(file, "network %63s input %lld %lld %lld %lld output %lld %lld %lld %lld",
+                            fixture->network, &in[0], &in[1], &in[2], &in[3], &out[0], &out[1], &out[2],
+                            &out[3]),
+                     9);
+    ck_assert_int_eq(fscanf(file, " largest %lf step %d kept %d unsure %d %31s", &fixture->largest,
+                            &fixture->step, &fixture->kept, &fixture->unsure, key),
+                     5);
+    ck_assert_str_eq(key, "pixels");
+    for (int c = 0; c < out[1] && c < MAX_CHANNELS; c++)
+        ck_assert_int_eq(fscanf(file, "%lld", &fixture->pixels[c]), 1);
+    ck_assert_int_eq(fgetc(file), '\n');
+    fixture->values = calloc((size_t)fixture->kept, sizeof(float));
+    ck_assert_uint_eq(fread(fixture->values, sizeof(float), (size_t)fixture->kept, file),
+                      (size_t)fixture->kept);
+    fclose(file);
+}
+
+/* Only the named output is wanted. */
+static Graph *load_graph(Arena *arena, const Fixture *fixture, const char *output)
+{
+    char path[256];
+    snprintf(path, sizeof path, "graphs/%s.yaml", fixture->network);
+    const char *folders[] = {"graphs", NULL};
+    ModelOptions options = {.batch = fixture->input[0],
+                            .height = fixture->input[2],
+                            .width = fixture->input[3],
+                            .graph_dirs = folders};
+    Diag *diag = diag_new(arena);
+    Model *model = model_load(arena, diag, path, &options);
+    ck_assert_msg(model != NULL, "%s", diag_text(diag));
+    Graph *graph = model->graph;
+    int kept = 0;
+    for (int i = 0; i < graph->n_outputs; i++)
+        if (!strcmp(graph->outputs[i].name, output)) graph->outputs[kept++] = graph->outputs[i];
+    ck_assert_int_eq(kept, 1);
+    graph->n_outputs = 1;
+    graph_sort(graph);
+    return graph;
+}
+
+static void fill(void *context, const Node *source, float *values)
+{
+    (void)context;
+    if (source->op == OP_INPUT)
+        formula_uniform("image", type_elements(source->type), values);
+    else
+        formula_parameter(source->name, source->type, values);
+}
+
+static void compare_kept(const char *name, const Fixture *fixture, const float *got, int64_t count)
+{
+    double most = 0;
+    ck_assert_int_eq((count + fixture->step - 1) / fixture->step, fixture->kept);
+    for (int i = 0; i < fixture->kept; i++) {
+        double difference = fabs((double)got[(int64_t)i * fixture->step] - (double)fixture->values[i]);
+        if (!(difference <= most)) most = difference;
+    }
+    ck_assert_msg(most <= 1e-4 * fixture->largest, "%s: differs by %g of the largest output %g", name,
+                  most / fixture->largest, fixture->largest);
+}
+
+/* Pixels per class. */
+static void compare_classes(const char *name, const Fixture *fixture, const float *got)
+{
+    long long counts[MAX_CHANNELS] = {0}, area = fixture->output[2] * fixture->output[3],
+              channels = fixture->output[1];
+    ck_assert_int_le(channels, MAX_CHANNELS);
+    for (long long n = 0; n < fixture->output[0]; n++)
+        for (long long p = 0; p < area; p++) {
+            long long best = 0;
+            for (long long c = 1; c < channels; c++)
+                if (got[(n * channels + c) * area + p] > got[(n * channels + best) * area + p]) best = c;
+            counts[best]++;
+        }
+    for (int c = 0; c < channels; c++)
+        ck_assert_msg(llabs(counts[c] - fixture->pixels[c]) <= fixture->unsure,
+                      "%s: %lld pixels of class %d, not %lld", name, counts[c], c, fixture->pixels[c]);
+}
+
+START_TEST(equals_pytorch)
+{
+    Fixture fixture;
+    const char *name = networks[_i].file;
+    read_fixture(name, &fixture);
+    Arena *arena = arena_new();
+    Graph *graph = load_graph(arena, &fixture, networks[_i].output);
+    int64_t count = type_elements(graph->outputs[0].node->type);
+    float *got = calloc((size_t)count, sizeof(float));
+    BuildOptions options = {.cpu = "host"};
+    const char *error = compiled_run(arena, graph, &options, 2, fill, NULL, &got);
+    ck_assert_msg(!error, "%s: %s", name, error);
+    compare_kept(name, &fixture, got, count);
+    compare_classes(name, &fixture, got);
+    free(got);
+    free(fixture.values);
+    arena_free(arena);
+}
+END_TEST
+
+Suite *networks_suite(void)
+{
+    Suite *suite = suite_create("networks");
+    TCase *pytorch = tcase_create("pytorch");
+    tcase_set_timeout(pytorch, 120);
+    tcase_add_loop_test(pytorch, equals_pytorch, 0, (int)(sizeof networks / sizeof *networks));
+    suite_add_tcase(suite, pytorch);
+    return suite;
+}
