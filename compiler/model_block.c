@@ -7,10 +7,11 @@
 #include <ctype.h>
 #include <string.h>
 
-void block_explain(const Builder *builder, const Instance *instance)
+void block_explain(const Builder *builder, const Instance *instance, int errors)
 {
     enum { SHOWN = 6 };
     int shown = 0;
+    if (diag_errors(builder->diag) == errors) return;
     for (; instance && instance->pos.source && shown < SHOWN; instance = instance->parent, shown++)
         diag_note(builder->diag, instance->pos, "in this use of the %s '%s'", instance->of->kind,
                   instance->of->name);
@@ -244,12 +245,13 @@ Bundle block_expand(Builder *builder, Instance *instance, const InstanceInput *i
 static bool enter(Builder *builder, const Instance *instance)
 {
     const Definition *of = instance->of;
+    int errors = diag_errors(builder->diag);
     if (!of->open && builder->depth < MODEL_MAX_DEPTH) return true;
     if (of->open)
         diag_error(builder->diag, instance->pos, "the %s '%s' contains itself", of->kind, of->name);
     else
         diag_error(builder->diag, instance->pos, "blocks are nested more than %d deep", MODEL_MAX_DEPTH);
-    block_explain(builder, instance->parent);
+    block_explain(builder, instance->parent, errors);
     return false;
 }
 
@@ -259,9 +261,10 @@ Bundle block_apply(Builder *builder, Instance *instance, Scope *scope, const Nod
     if (!enter(builder, instance) || !check_count(builder, of, use)) return bundle_of(builder->arena, NULL);
     bool network = of->inputs && of->inputs->kind == TREE_MAPPING;
     if (network) {
+        int errors = diag_errors(builder->diag);
         add_symbols(builder, of, scope);
         if (!match_inputs(builder, of, scope, use)) {
-            block_explain(builder, instance);
+            block_explain(builder, instance, errors);
             return bundle_of(builder->arena, NULL);
         }
     }

@@ -292,6 +292,11 @@ static const Tree *load_extended(Builder *builder, const char *path, const Exten
     return base ? tree_merge(builder->arena, base, root) : NULL;
 }
 
+const Tree *file_tree(Builder *builder, const char *path)
+{
+    return load_extended(builder, path, NULL);
+}
+
 /* Whether the file is a network or a program, and its name. */
 static bool read_name(Builder *builder, ModelFile *file)
 {
@@ -350,7 +355,7 @@ ModelFile *file_open(Builder *builder, const char *path)
     file->real_path = real;
     file->next = builder->files;
     builder->files = file;
-    file->root = load_extended(builder, path, NULL);
+    file->root = file_tree(builder, path);
     if (!file->root) return NULL;
     if (!read_name(builder, file)) {
         file->root = NULL;

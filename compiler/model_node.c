@@ -142,12 +142,13 @@ static bool set_attrs(Builder *builder, const Instance *instance, Node *node, co
     for (int i = 0; i < use->spec->n; i++) {
         const TreeEntry *entry = &use->spec->entries[i];
         if (strcmp(entry->key, "op") == 0 || strcmp(entry->key, "in") == 0) continue;
+        int errors = diag_errors(builder->diag);
         AttrName name = attr_find(entry->key);
         if (name == ATTR_COUNT || op_attr_index(node->op, name) < 0) {
             report_no_attr(builder, node->op, entry);
             good = false;
         } else if (!set_attr(builder, node, name, entry->value, instance->scope)) {
-            block_explain(builder, instance);
+            block_explain(builder, instance, errors);
             good = false;
         }
     }
@@ -218,8 +219,9 @@ static Bundle expand_operator(Builder *builder, const Instance *instance, const 
     bool good = check_arity(builder, op, use);
     good &= set_attrs(builder, instance, node, use);
     if (!good || !whole) return bundle_of(builder->arena, NULL);
+    int errors = diag_errors(builder->diag);
     good = attach_params(builder, instance, node, use->name) && graph_infer(builder->graph, node);
-    if (!good) block_explain(builder, instance);
+    if (!good) block_explain(builder, instance, errors);
     return bundle_of(builder->arena, good ? node : NULL);
 }
 

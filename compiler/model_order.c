@@ -43,8 +43,9 @@ static bool read_bound(Builder *builder, const Instance *instance, const TreeEnt
     Pos pos = entry->pos;
     pos.column += (int)offset;
     const Tree *tree = tree_scalar(builder->arena, text, pos);
+    int errors = diag_errors(builder->diag);
     if (value_int(&builder->values, tree, instance->scope, "a bound of a chain", out)) return true;
-    block_explain(builder, instance);
+    block_explain(builder, instance, errors);
     return false;
 }
 
@@ -57,10 +58,13 @@ static void add_chain(Builder *builder, const Instance *instance, Members *membe
     size_t end = (size_t)(dots - entry->key);
     bad |= !read_bound(builder, instance, entry, 0, end, &first);
     bad |= !read_bound(builder, instance, entry, end + 2, strlen(dots + 2), &last);
-    if (!bad && (first < 0 || last < first - 1 || last - first >= MODEL_MAX_NODES)) {
+    if (!bad && (first < 0 || last < first - 1)) {
         diag_error(builder->diag, entry->pos,
                    "a chain runs from a number to one not below it, not from %lld to %lld", (long long)first,
                    (long long)last);
+        bad = true;
+    } else if (!bad && last - first >= MODEL_MAX_NODES) {
+        diag_error(builder->diag, entry->pos, "a chain has at most %d nodes", MODEL_MAX_NODES);
         bad = true;
     }
     bool chained = false;

@@ -177,8 +177,9 @@ Scope *block_bind(Builder *builder, Definition *of, const Tree *given, const cha
 Bundle block_expand(Builder *builder, Instance *instance, const InstanceInput *inputs, int n_inputs);
 /* A network or block applied to inputs. scope is the instance's, to which a network's sizes are added. */
 Bundle block_apply(Builder *builder, Instance *instance, Scope *scope, const NodeUse *use);
-/* Adds notes that say through which uses the message before came about. */
-void block_explain(const Builder *builder, const Instance *instance);
+/* Adds notes that say through which uses the message before came about, if there are more than errors
+ * messages: what failed because of something reported earlier has reported nothing itself. */
+void block_explain(const Builder *builder, const Instance *instance, int errors);
 /* Reports settings that nothing uses. */
 void block_report_unused_settings(Builder *builder, const Definition *definition);
 

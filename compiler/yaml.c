@@ -131,20 +131,56 @@ static bool check_bytes(Diag *diag, const Source *source)
 /* ---- from events to trees --------------------------------------------------------------------------------
  */
 
-/* What libyaml found, in the words of somebody who edits the file. */
+/* libyaml's more common findings in the words of somebody who edits the file; others are shown as they are.
+ */
+static const char *plain_words(const char *problem)
+{
+    static const char *const words[][2] = {
+        {"did not find expected key", "a key is expected here, indented like those it belongs with"},
+        {"did not find expected ',' or ']'", "',' or ']' is expected here"},
+        {"did not find expected ',' or '}'", "',' or '}' is expected here"},
+        {"could not find expected ':'", "':' and a value are missing after this key"},
+        {"mapping values are not allowed in this context",
+         "': ' can't stand here; a text that holds it must be quoted"},
+        {"did not find expected '-' indicator", "'-' is expected here, as for the items above"},
+        {"found unexpected end of stream", "the file ends inside a quoted text"},
+        {"found character that cannot start any token",
+         "this character can't begin a value; a text must be quoted"},
+        {"did not find expected node content", "a value is expected here"},
+        {"block sequence entries are not allowed in this context", "a list item can't stand here"},
+        {"did not find expected <document start>", "the file goes on after its end"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(problem, words[i][0]) == 0) return words[i][1];
+    return problem;
+}
+
+/* "while parsing a block mapping" names what was being read; where it begins helps. */
+static void note_context(Reader *reader)
+{
+    static const char *const parts[][2] = {
+        {"block mapping", "the mapping begins here"},     {"flow mapping", "the mapping begins here"},
+        {"block collection", "the list begins here"},     {"flow sequence", "the list begins here"},
+        {"quoted scalar", "the quoted text begins here"}, {"simple key", "the key begins here"},
+    };
+    const yaml_parser_t *parser = &reader->parser;
+    if (!parser->context || parser->context_mark.index == parser->problem_mark.index) return;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strstr(parser->context, parts[i][0]))
+            diag_note(reader->diag, mark_pos(reader, parser->context_mark), "%s", parts[i][1]);
+}
+
 static void report_syntax(Reader *reader)
 {
     const yaml_parser_t *parser = &reader->parser;
-    const char *problem = parser->problem ? parser->problem : "not YAML";
     Pos pos = mark_pos(reader, parser->problem_mark);
     size_t offset = reader->cursor.offset;
     const Source *source = reader->cursor.source;
     if (offset < source->size && source->text[offset] == '\t')
         diag_error(reader->diag, pos, "a tab can't be used here: YAML indents with blanks");
     else
-        diag_error(reader->diag, pos, "%s", problem);
-    if (parser->context && parser->context_mark.index != parser->problem_mark.index)
-        diag_note(reader->diag, mark_pos(reader, parser->context_mark), "%s from here on", parser->context);
+        diag_error(reader->diag, pos, "%s", plain_words(parser->problem ? parser->problem : "not YAML"));
+    note_context(reader);
 }
 
 static bool next_event(Reader *reader, yaml_event_t *event)
@@ -391,7 +427,8 @@ const Tree *yaml_parse(Arena *arena, Diag *diag, const Source *source)
         diag_error(diag, (Pos){source, 0, 0}, "not enough memory to read the file");
         return NULL;
     }
-    yaml_parser_set_input_string(&reader.parser, (const unsigned char *)source->text, source->size);
+    const unsigned char *text = (const unsigned char *)source->text + reader.cursor.start;
+    yaml_parser_set_input_string(&reader.parser, text, source->size - reader.cursor.start);
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
     const Tree *root = read_document(&reader);
     yaml_parser_delete(&reader.parser);
