@@ -1,5 +1,5 @@
-/* See rt_output.h. Names are made again and again, at a higher level for those that still clash, until none
- * does. */
+/* See rt_output.h. Names are made again and again, longer ones for those that still clash, until none does.
+ */
 #define _GNU_SOURCE
 #include "rt_output.h"
 
@@ -19,36 +19,44 @@ static RtStatus no_memory(size_t count, RtError *err)
     return rt_fail(err, RT_MACHINE, "no memory for the names of %zu results", count);
 }
 
-/* The last level components of path, joined with '_', without "." and "..", and without the extension. At
- * levels beyond the components the extension is added, then the number. */
-static void make_name(const char *path, size_t number, int level, char *name)
+/* What a name is made of beside the base name. */
+typedef struct Naming {
+    int folders; /* how many of the folders above go in front */
+    bool extension, number;
+    int round; /* the last in which it became longer, counted from 1 */
+} Naming;
+
+static bool is_plain(const Naming *naming)
+{
+    return !naming->round;
+}
+
+/* "." and ".." and nothing are no part of a name. */
+static bool is_skipped(const char *folder, size_t length)
+{
+    return !length || (*folder == '.' && (length == 1 || (length == 2 && folder[1] == '.')));
+}
+
+/* Writes the name of the result number for path, its parts joined by '_'. */
+static void make_name(const char *path, size_t number, const Naming *naming, char *name)
 {
     const char *base = strrchr(path, '/');
     base = base ? base + 1 : path;
     const char *dot = strrchr(base, '.');
     if (!dot || dot == base) dot = base + strlen(base);
     const char *start = base;
-    int parents = 0;
-    while (parents < level && start > path) {
+    for (int i = 0; i < naming->folders && start > path; i++) {
         for (start--; start > path && start[-1] != '/'; start--) continue;
-        parents++;
     }
     char *to = name;
-    for (const char *at = start; at < dot;) {
-        size_t length = strcspn(at, "/");
-        if (at + length > dot) length = (size_t)(dot - at);
-        bool skipped =
-            at < base && (!length || (*at == '.' && (length == 1 || (length == 2 && at[1] == '.'))));
-        if (!skipped) {
-            if (to != name) *to++ = '_';
-            memcpy(to, at, length);
-            to += length;
-        }
-        at += length + (at + length < dot);
+    for (size_t length; start < base; start += length + 1) {
+        length = strcspn(start, "/");
+        if (is_skipped(start, length)) continue;
+        to += sprintf(to, "%.*s_", (int)length, start);
     }
-    if (level > parents && *dot) to += sprintf(to, "_%s", dot + 1);
-    if (level > parents + 1) to += sprintf(to, "_%zu", number + 1);
-    *to = 0;
+    to += sprintf(to, "%.*s", (int)(dot - base), base);
+    if (naming->extension && *dot) to += sprintf(to, "_%s", dot + 1);
+    if (naming->number) sprintf(to, "_%zu", number + 1);
 }
 
 /* A file that a result would be written to. */
@@ -71,30 +79,59 @@ static int by_file(const void *a, const void *b)
     }
 }
 
-/* Raises the level of every owner of a file that has another owner too; true if there was any. */
-static bool raise_levels(Claim *claims, size_t count, int *levels, int round)
+static bool same_folder(const char *a, const char *b)
+{
+    const char *p = strrchr(a, '/'), *q = strrchr(b, '/');
+    size_t m = p ? (size_t)(p - a) : 0, n = q ? (size_t)(q - b) : 0;
+    return m == n && !strncmp(a, b, m);
+}
+
+static int depth(const char *path)
+{
+    int slashes = 0;
+    for (; *path; path++) slashes += *path == '/';
+    return slashes;
+}
+
+/* The next longer name, once per round; folders help only between inputs of different ones. */
+static void lengthen(Naming *naming, const char *path, const char *other, int round)
+{
+    if (naming->round == round) return;
+    naming->round = round;
+    if (!same_folder(path, other) && naming->folders < depth(path))
+        naming->folders++;
+    else if (!naming->extension)
+        naming->extension = true;
+    else
+        naming->number = true;
+}
+
+/* Lengthens the name of every owner of a file that has another owner too; true if there was any. */
+static bool resolve_clashes(Claim *claims, size_t count, const char *const *inputs, Naming *namings,
+                            int round)
 {
     bool clash = false;
     qsort(claims, count, sizeof *claims, by_file);
     for (size_t i = 0; i + 1 < count; i++) {
-        const Claim *a = &claims[i], *b = &claims[i + 1];
-        if (by_file(a, b) || a->owner == b->owner) continue;
-        levels[a->owner] = levels[b->owner] = round + 1;
+        size_t a = claims[i].owner, b = claims[i + 1].owner;
+        if (a == b || by_file(&claims[i], &claims[i + 1])) continue;
+        lengthen(&namings[a], inputs[a], inputs[b], round);
+        lengthen(&namings[b], inputs[b], inputs[a], round);
         clash = true;
     }
     return clash;
 }
 
-static RtStatus find_levels(OutputNames *names, const char *const *inputs, const char *const *suffixes,
-                            size_t suffix_count, int *levels, Claim *claims, RtError *err)
+static RtStatus find_names(OutputNames *names, const char *const *inputs, const char *const *suffixes,
+                           size_t suffix_count, Naming *namings, Claim *claims, RtError *err)
 {
-    for (int round = 0; round < ROUNDS_MAX; round++) {
+    for (int round = 1; round <= ROUNDS_MAX; round++) {
         for (size_t i = 0; i < names->count; i++) {
-            make_name(inputs[i], i, levels[i], names->names[i]);
+            make_name(inputs[i], i, &namings[i], names->names[i]);
             for (size_t s = 0; s < suffix_count; s++)
                 claims[i * suffix_count + s] = (Claim){names->names[i], suffixes[s], i};
         }
-        if (!raise_levels(claims, names->count * suffix_count, levels, round)) return RT_OK;
+        if (!resolve_clashes(claims, names->count * suffix_count, inputs, namings, round)) return RT_OK;
     }
     return rt_fail(err, RT_USAGE, "cannot find different names for the results of all %zu inputs",
                    names->count);
@@ -104,17 +141,17 @@ RtStatus output_names(const char *const *inputs, size_t count, const char *const
                       size_t suffix_count, OutputNames *names, RtError *err)
 {
     *names = (OutputNames){.names = rt_alloc(count * sizeof *names->names)};
-    int *levels = rt_alloc(count * sizeof *levels);
+    Naming *namings = rt_alloc(count * sizeof *namings);
     Claim *claims = rt_alloc(count * suffix_count * sizeof *claims);
-    RtStatus status = names->names && levels && claims ? RT_OK : no_memory(count, err);
+    RtStatus status = names->names && namings && claims ? RT_OK : no_memory(count, err);
     for (size_t i = 0; i < count && !status; i++) {
         names->names[i] = rt_alloc(strlen(inputs[i]) + NAME_ROOM);
         if (!names->names[i]) status = no_memory(count, err);
         names->count++;
     }
-    if (!status) status = find_levels(names, inputs, suffixes, suffix_count, levels, claims, err);
-    for (size_t i = 0; i < count && levels; i++) names->renamed += levels[i] > 0;
-    rt_free(levels);
+    if (!status) status = find_names(names, inputs, suffixes, suffix_count, namings, claims, err);
+    for (size_t i = 0; i < count && namings; i++) names->renamed += !is_plain(&namings[i]);
+    rt_free(namings);
     rt_free(claims);
     return status;
 }

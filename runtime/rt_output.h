@@ -1,10 +1,11 @@
 /* Where results for a list of input files go: names in one folder that don't clash, and that don't destroy
  * what they are made from.
  *
- * A name is the input's base name without its extension. Inputs whose results would share a file get their
- * folders' names in front, as many as it takes ("day/x.png" and "dusk/x.png": day_x, dusk_x), then their
- * extension ("x.png" and "x.jpg": x_png, x_jpg), then their number in the list. Results are the name and a
- * suffix (".png", "_color.png"), so that x with a "_color.png" and an input x_color clash too.
+ * A name is the input's base name without its extension. Inputs of different folders whose results would
+ * share a file get the folders' names in front, as many as it takes ("day/x.png" and "dusk/x.png": day_x,
+ * dusk_x); inputs of one folder get their extension ("x.png" and "x.jpg": x_png, x_jpg); if that is not
+ * enough, their number in the list. Results are the name and a suffix (".png", "_color.png"), so x with a
+ * "_color.png" and an input x_color clash too.
  */
 #ifndef RT_OUTPUT_H
 #define RT_OUTPUT_H

@@ -117,6 +117,9 @@ static RtStatus sum_up(const Predict *predict)
 {
     printf("%zu of %zu pictures segmented, %zu files in %s\n", predict->done, predict->inputs.count,
            predict->done * predict->suffix_count, predict->folder);
+    if (predict->names.renamed)
+        printf("%zu results have longer names than their pictures, which would be the same\n",
+               predict->names.renamed);
     for (size_t i = 0; i < predict->inputs.skipped_count; i++)
         printf("not a picture, skipped: %s\n", predict->inputs.skipped[i]);
     if (!predict->failure_count) return RT_OK;

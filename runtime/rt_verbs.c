@@ -27,7 +27,7 @@ static RtStatus load(const VerbCall *call, SegrtSession *session, const char *pa
 {
     WeightsMatch match;
     RtStatus status = parameters_load(session, path, &match, err);
-    if (*match.warnings) fprintf(stderr, "%s: warning: %s\n", call->command, match.warnings);
+    if (!status && *match.warnings) fprintf(stderr, "%s: warning: %s\n", call->command, match.warnings);
     if (status && *match.errors) {
         fprintf(stderr, "%s: error: %s\n", call->command, match.errors);
         err->text[0] = 0;
