@@ -316,13 +316,26 @@ static RtStatus map_file(WeightsFile *file, RtError *err)
     return status;
 }
 
-/* Hands the file over if it was opened, else closes it. */
-static RtStatus finish(WeightsFile *opening, RtStatus status, WeightsFile **file)
+/* Messages quote names and keys that no check has passed. Here they become the one line that was promised,
+ * and harmless to a terminal. */
+static void clean_message(const char *path, RtError *err)
 {
-    if (status)
+    if (!err) return;
+    const size_t quoted = strncmp(err->text, path, strlen(path)) ? 0 : strlen(path);
+    for (char *c = err->text + quoted; *c; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+    }
+}
+
+/* Hands the file over if it was opened, else closes it. */
+static RtStatus finish(WeightsFile *opening, RtStatus status, WeightsFile **file, RtError *err)
+{
+    if (status) {
+        clean_message(opening->path, err);
         weights_close(opening);
-    else
+    } else {
         *file = opening;
+    }
     return status;
 }
 
@@ -333,7 +346,7 @@ RtStatus weights_open(const char *path, WeightsFile **file, RtError *err)
     if (!opening) return rt_fail(err, RT_MACHINE, "%s: no memory to open it", path);
     RtStatus status = map_file(opening, err);
     if (!status) status = read_format(opening, err);
-    return finish(opening, status, file);
+    return finish(opening, status, file, err);
 }
 
 RtStatus weights_open_memory(const char *path, const void *data, size_t size, WeightsFile **file,
@@ -344,7 +357,7 @@ RtStatus weights_open_memory(const char *path, const void *data, size_t size, We
     if (!opening) return rt_fail(err, RT_MACHINE, "%s: no memory to open it", path);
     opening->inside->data = data;
     opening->inside->size = size;
-    return finish(opening, read_format(opening, err), file);
+    return finish(opening, read_format(opening, err), file, err);
 }
 
 void weights_close(WeightsFile *file)

@@ -54,6 +54,7 @@ static const struct {
     {T("\"dtype\":\"F32\",\"data_offsets\":[0,8]"), 8, "w: no shape"},
     {T("\"shape\":[2],\"data_offsets\":[0,8]"), 8, "w: no dtype"},
     {T(F32_2 ",\"color\":1"), 8, "w: unknown header field color"},
+    {"{\"\\n\\u001b[2J\":{\"\\u007f\":1}}", 0, "??[2J: unknown header field ?"},
     {T(F32_2 ",\"shape\":[2]"), 8, "w: twice in its header: shape"},
     {"{\"w\":{" F32_2 "},\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}", 16,
      "w: two tensors have this name"},

@@ -1,14 +1,10 @@
 /* rt_weights.h on whatever format: opening, lookup, conversion, and the comparison with a network. */
-#define _GNU_SOURCE
 #include "rt_weights.h"
 
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 Suite *weights_suite(void);
 
