@@ -1,11 +1,15 @@
-/* The compiled side of the operator tests: a graph through the whole compiler, run in this process. */
+/* The compiled side of the tests: a graph through the whole compiler, run in this process as a user of
+ * segrt.h would. */
 #ifndef COMPILED_H
 #define COMPILED_H
 
+#include "build.h"
 #include "reference.h"
 
-/* Compiles the graph (which it may rewrite) for this machine's CPU, fills parameters and inputs by fill, runs
- * once, and puts output k as floats into outputs[k], which have room for it. NULL, or what went wrong. */
-const char *compiled_run(Arena *arena, Graph *graph, SourceFill *fill, void *context, float *const *outputs);
+/* Compiles the graph (which it rewrites), fills parameters and inputs by fill, runs on the given number of
+ * threads, and puts output k as floats into outputs[k], which have room for it. Runs a second time, which
+ * must give the same bits. NULL, or a sentence about what went wrong. */
+const char *compiled_run(Arena *arena, Graph *graph, const BuildOptions *options, int threads,
+                         SourceFill *fill, void *context, float *const *outputs);
 
 #endif

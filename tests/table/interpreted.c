@@ -40,9 +40,9 @@ static void write_sources(const Plan *plan, const Memory *memory, Op op, SourceF
     }
 }
 
-static void run_steps(const Plan *plan, const Memory *memory, int begin, int end)
+static void run_steps(const Plan *plan, const Memory *memory)
 {
-    for (int i = begin; i < end; i++) {
+    for (int i = 0; i < plan->list->n_steps; i++) {
         const Step *step = &plan->list->steps[i];
         void *buffers[MAX_BUFFERS];
         for (int k = 0; k < step->n_args; k++) {
@@ -76,8 +76,7 @@ void interpreted_run(Arena *arena, Graph *graph, const CompileOptions *options, 
                      arena_alloc(arena, (size_t)plan->persistent_bytes)};
     memset(memory.arena, 0xff, (size_t)plan->arena_bytes);
     write_sources(plan, &memory, OP_PARAM, fill, context);
-    run_steps(plan, &memory, 0, plan->n_prepare);
     write_sources(plan, &memory, OP_INPUT, fill, context);
-    run_steps(plan, &memory, plan->n_prepare, plan->list->n_steps);
+    run_steps(plan, &memory);
     for (int k = 0; k < graph->n_outputs; k++) read_output(plan, &memory, graph->outputs[k].node, outputs[k]);
 }

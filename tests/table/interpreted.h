@@ -6,9 +6,9 @@
 #include "compile.h"
 #include "reference.h"
 
-/* Compiles (rewriting the graph), then does what a session does: parameters, the steps that are done once,
- * inputs, the steps of a run, in the memory that the plan laid out. The arena starts full of NaN. Puts output
- * k as floats into outputs[k], which have room for it. */
+/* Compiles (rewriting the graph), then does what a session does in its first run: parameters and inputs are
+ * filled, then all steps are run, in the memory that the plan laid out. The arena starts full of NaN. Puts
+ * output k as floats into outputs[k], which have room for it. */
 void interpreted_run(Arena *arena, Graph *graph, const CompileOptions *options, SourceFill *fill,
                      void *context, float *const *outputs);
 
