@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "model.h"
 #include "model_value.h"
+#include "op.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -617,6 +618,37 @@ START_TEST(an_unused_block_is_a_warning)
 }
 END_TEST
 
+/* ---- the manual ---- */
+
+/* The line of the manual's table of operators that begins with this one. */
+static const char *manual_row(const char *manual, const char *name)
+{
+    const char *start = strstr(manual, arena_printf(arena, "\n| `%s` |", name));
+    ck_assert_msg(start != NULL, "graphs/README.md has no row for '%s'", name);
+    return arena_strndup(arena, start + 1, strcspn(start + 1, "\n"));
+}
+
+START_TEST(the_manual_has_every_operator)
+{
+    char *manual = arena_alloc(arena, 1 << 17);
+    FILE *file = fopen("graphs/README.md", "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_lt(fread(manual, 1, 1 << 17, file), 1 << 17);
+    fclose(file);
+    for (int op = 0; op < OP_COUNT; op++) {
+        const OpInfo *info = op_info((Op)op);
+        if (info->internal) continue;
+        const char *row = manual_row(manual, info->name);
+        for (int i = 0; i < info->n_attrs; i++) {
+            const char *mark = info->attrs[i].required ? "**" : "";
+            const char *name =
+                arena_printf(arena, "%s`%s`%s", mark, attr_info(info->attrs[i].name)->name, mark);
+            ck_assert_msg(strstr(row, name) != NULL, "%s is missing in: %s", name, row);
+        }
+    }
+}
+END_TEST
+
 /* ---- what would grow without end ---- */
 
 START_TEST(blocks_that_multiply_are_stopped)
@@ -693,6 +725,7 @@ Suite *model_suite(void)
     tcase_add_test(files, predict_preprocess_and_classes_are_read);
     tcase_add_test(files, classes_may_be_those_of_a_data_set);
     tcase_add_test(files, an_unused_block_is_a_warning);
+    tcase_add_test(files, the_manual_has_every_operator);
     suite_add_tcase(suite, files);
     return suite;
 }

@@ -1,0 +1,46 @@
+/* libFuzzer target of the front end: any bytes as a file of the language, to a graph or to messages.
+ *
+ *     clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Icompiler -Iruntime tests/fuzz/fuzz_yaml.c \
+ *         compiler/[!c]*.c -lyaml -lm -o fuzz_yaml          (everything but the command line)
+ *     ./fuzz_yaml -max_len=4000 CORPUS graphs tests/text/errors
+ *
+ * Every message is printed too: quoting lines of odd bytes is where a diagnostic goes wrong.
+ */
+#define _GNU_SOURCE
+#include "model.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+/* The input as a file that never touches a disk: `use` and `extends` of its own path work too. */
+static const char *as_file(const uint8_t *bytes, size_t size)
+{
+    static char path[64];
+    static int file = -1;
+    if (file < 0) {
+        file = memfd_create("fuzz.yaml", 0);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    }
+    if (file < 0 || ftruncate(file, 0) || pwrite(file, bytes, size, 0) != (ssize_t)size) abort();
+    return path;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    const char *dirs[] = {"graphs", NULL};
+    ModelOptions options = {.height = 64, .width = 96, .graph_dirs = dirs};
+    const Model *model = model_load(arena, diag, as_file(bytes, size), &options);
+    /* Either a model or a reason, and never both. */
+    if (!model != diag_failed(diag)) abort();
+    if (model && graph_fault(model->graph)) abort();
+    if (strlen(diag_text(diag)) > 200000) abort();
+    arena_free(arena);
+    return 0;
+}
