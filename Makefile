@@ -1,4 +1,5 @@
-# segc. `make help` lists what there is to make.
+# segc: `make help` lists what there is to make. Every target runs from a fresh checkout of Debian 12;
+# `test`, `demo` and the like first install the packages they need, by apt-get, where one is missing.
 CC      ?= cc
 PREFIX  ?= /usr/local
 BUILD   ?= build
@@ -17,7 +18,25 @@ RUNTIME  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard runtime/*.c))
 COMPILER := $(patsubst %.c,$(BUILD)/%.o,$(filter-out compiler/main.c compiler/command.c,$(wildcard compiler/*.c)) $(wildcard codegen/*.c))
 TESTS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/*.c tests/table/*.c))
 
+# Debian packages: to build, to test.
+BUILD_PACKAGES := gcc libc6-dev pkg-config llvm-19-dev libyaml-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev
+TEST_PACKAGES  := $(BUILD_PACKAGES) check python3 python3-yaml python3-jsonschema
+
+# The recipes below call make again once the packages are there: what it asks pkg-config and llvm-config exists then.
+AGAIN = $(MAKE) --no-print-directory -j$$(nproc)
+
 all: $(BUILD)/segc ## the compiler, build/segc, and the runtime library, build/libsegrt.a
+
+test: ## install what is missing, build, and run every test
+	@tests/packages.sh $(TEST_PACKAGES)
+	@start=$$(date +%s); $(AGAIN) $(BUILD)/segc $(BUILD)/tests/run && echo "built in $$(($$(date +%s) - start)) s"
+	@tests/run.sh $(BUILD)
+
+clean: ## remove what was built, but for the environment of bench-peers
+	rm -rf $(filter-out build/peers-venv,$(wildcard build/*))
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
 # What a program links: the runtime and the static image libraries, in one archive.
 $(BUILD)/libsegrt.a: $(RUNTIME)
@@ -32,16 +51,21 @@ $(BUILD)/segc: $(BUILD)/compiler/main.o $(BUILD)/compiler/command.o $(COMPILER) 
 	$(CC) $(OPT) $(CFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
 
 $(BUILD)/tests/run: $(TESTS) $(COMPILER) $(RUNTIME)
-	$(CC) $(OPT) $(CFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LIBS)
+	$(CC) $(OPT) $(CFLAGS) -o $@ $(filter %.o,$^) $(shell pkg-config --libs check) $(LIBS)
 
-$(BUILD)/codegen/cpu_%.o: FLAGS += $(LLVM_FLAGS)
-
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -c -o $@ $<
+	$(CC) $(FLAGS) $(EXTRA) -c -o $@ $<
 
-$(BUILD)/tests/%.o: FLAGS += -Itests/table -Itests/unit $(shell pkg-config --cflags check)
+$(BUILD)/codegen/cpu_%.o: EXTRA = $(LLVM_FLAGS)
+$(BUILD)/tests/%.o: EXTRA = -Itests/table -Itests/unit $(shell pkg-config --cflags check)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# Other flags than last time make everything anew.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(FLAGS)' | cmp -s - $@ || echo '$(CC) $(FLAGS)' > $@
+FORCE:
 
-.PHONY: all
+-include $(shell find $(BUILD)/compiler $(BUILD)/codegen $(BUILD)/runtime $(BUILD)/tests -name '*.d' 2>/dev/null)
+
+.PHONY: all test clean help FORCE
