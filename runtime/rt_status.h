@@ -1,9 +1,9 @@
 /* Errors of the runtime: a status from one list, and a text that names the object and its sizes.
  *
- * Nothing in the runtime prints or exits except rt_main.c. A function that can fail takes an RtError to fill
- * and returns its status; the caller either handles it or passes it on. The numbers are the exit statuses of
- * every command, so main returns them as they are. An RtError is plain data: it owns nothing and may be
- * copied.
+ * Nothing in the runtime exits, and only rt_main.c and the verbs (rt_verb*.c) print. A function that can fail
+ * takes an RtError to fill and returns its status; the caller either handles it or passes it on. The numbers
+ * are the exit statuses of every command, so main returns them as they are. An RtError is plain data: it owns
+ * nothing and may be copied.
  *
  *     RtError err;
  *     if (image_read(path, &image, &err)) return err.status;

@@ -34,6 +34,9 @@ extern "C" {
 typedef struct Program Program;
 typedef struct SegrtSession SegrtSession;
 
+/* The program in what `segc build --emit shared` and `--emit object` write. */
+extern const Program segc_program;
+
 enum { SEGRT_MAX_RANK = 6 };
 
 typedef enum SegrtDtype { SEGRT_F32, SEGRT_I32, SEGRT_U8 } SegrtDtype;

@@ -1,0 +1,82 @@
+#!/bin/sh
+# A program from its YAML to pictures: built, carried to an empty folder, and run there with nothing around
+# it; results don't depend on threads or on being compiled in memory.
+# usage: tests/whole/program.sh     SEGC=PROGRAM overrides build/segc
+cd "$(dirname "$0")/../.." || exit 3
+segc=$(realpath "${SEGC:-build/segc}")
+graph=$PWD/graphs/espnet_camvid.yaml
+runtime=$PWD/runtime
+archive=$(dirname "$segc")/libsegrt.a
+client=$PWD/tests/whole/client.c
+images=$PWD/tests/fixtures/images
+room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
+trap 'rm -rf "$room"' EXIT
+cd "$room" || exit 3
+passed=0
+failed=0
+
+# says WHAT COMMAND...: the command must succeed.
+says()
+{
+    what=$1
+    shift
+    if "$@" >out 2>err; then
+        passed=$((passed + 1))
+    else
+        echo "not: $what (status $?)"
+        sed 's/^/    /' out err | tail -n 20
+        failed=$((failed + 1))
+    fi
+}
+
+# ends WHAT STATUS PATTERN COMMAND...: it must end so, and print the pattern.
+ends()
+{
+    what=$1 want=$2 pattern=$3
+    shift 3
+    "$@" >out 2>err
+    got=$?
+    if [ $got -eq "$want" ] && grep -q -e "$pattern" out err; then
+        passed=$((passed + 1))
+    else
+        echo "not: $what (status $got, wanted $want and '$pattern')"
+        sed 's/^/    /' out err | tail -n 20
+        failed=$((failed + 1))
+    fi
+}
+
+same() { diff -r "$1" "$2"; }
+needs_only_libc()
+{
+    ! ldd ./prog | grep -v -e linux-vdso -e libm.so -e libc.so -e ld-linux -e libpthread
+}
+alone() { env -i "$@"; }
+
+mkdir in
+cp "$images/rgb8.png" "$images/grey_alpha8.png" "$images/jpeg_420.jpg" in || exit 3
+
+says "builds" "$segc" build "$graph" --size 64x96 -o prog
+says "links nothing but libc" needs_only_libc
+says "tells what it is" alone ./prog info
+ends "counts its parameters" 0 '"parameters_deployed": [1-9]' alone ./prog info --json
+says "predicts" alone ./prog predict in -o one --color --overlay --threads 1
+says "predicts on three threads" alone ./prog predict in -o three --color --overlay --threads 3
+says "three threads give the same bytes" same one three
+says "runs in memory" "$segc" run "$graph" --size 64x96 predict in -o memory --color --overlay
+says "in memory gives the same bytes" same one memory
+says "builds for batches of two" "$segc" build "$graph" --size 64x96 --batch 2 -o pair
+says "predicts in batches" alone ./pair predict in -o pair.out --color --overlay
+says "the last batch may be part empty" test "$(ls pair.out)" = "$(ls one)"
+ends "another seed gives other weights" 1 . sh -c './prog predict in -o seed --color --overlay --seed 1 && diff -r one seed'
+ends "times itself" 0 '^median ' alone ./prog bench --runs 3 --kernels
+ends "names what it cannot read" 1 'gone.png' alone ./prog predict gone.png -o out.d
+ends "suggests a verb" 2 'did you mean predict' ./prog predcit
+
+says "builds an object" "$segc" build "$graph" --size 64x96 --emit object -o net.o
+says "C links it" "${CC:-cc}" -I"$runtime" "$client" net.o "$archive" -lm -lpthread -o client
+ends "C calls it" 0 '^class [0-9]* in [0-9]* of 600 pixels$' ./client
+says "C++ links it" "${CXX:-c++}" -I"$runtime" -x c++ "$client" -x none net.o "$archive" -lm -lpthread -o client_cc
+./client >first
+ends "C++ calls it" 0 "$(cat first)" ./client_cc
+echo "tests/whole: $passed steps as expected, $failed not"
+[ $failed -eq 0 ]
