@@ -267,6 +267,14 @@ START_TEST(conv_spec_means_its_formula)
 }
 END_TEST
 
+START_TEST(conv_prints_as_its_spec)
+{
+    const char *text = loop_text(arena, conv_kernel());
+    ck_assert_msg(strstr(text, "kernel \"conv\" (in: f32[60] in,") == text, "%s", text);
+    ck_assert_msg(strstr(text, "\n  conv n=1 out=3x4 filter_blocks=2 "), "%s", text);
+}
+END_TEST
+
 /* ---- what stops the process ---------------------------------------------------------------------- */
 
 static const char *const faults[] = {
@@ -327,6 +335,7 @@ Suite *interp_suite(void)
     tcase_add_test(tests, units_in_parts_are_the_whole);
     tcase_add_test(tests, no_memory_is_told);
     tcase_add_test(tests, conv_spec_means_its_formula);
+    tcase_add_test(tests, conv_prints_as_its_spec);
     tcase_add_loop_test_raise_signal(tests, faults_stop_the_process, SIGABRT, 0, N_FAULTS);
     tcase_add_test_raise_signal(tests, store_out_of_reach_stops_the_process, SIGABRT);
     tcase_add_test_raise_signal(tests, store_that_does_not_fit_stops_the_process, SIGABRT);

@@ -94,6 +94,29 @@ START_TEST(node_by_node_agrees)
 }
 END_TEST
 
+/* What lowering makes is what the printer and the parser must carry: print(parse(t)) == t, for its kernels.
+ */
+START_TEST(kernels_survive_as_text)
+{
+    Arena *arena = arena_new();
+    Graph *graph = make_graph(arena, &cases[_i]);
+    const Plan *plan = compile_graph(graph, &(CompileOptions){.target = &targets[_i % N_TARGETS]});
+    ck_assert_ptr_nonnull(plan);
+    for (int i = 0; i < plan->list->n_kernels; i++) {
+        const Kernel *kernel = plan->list->kernels[i];
+        if (kernel->conv) continue;
+        const char *text = loop_text(arena, kernel);
+        Source source = {"kernel", text, strlen(text)};
+        Diag *diag = diag_new(arena);
+        const Kernel *again = loop_text_parse(arena, diag, &source);
+        ck_assert_msg(again != NULL, "%s\n%s", diag_text(diag), text);
+        ck_assert_str_eq(loop_text(arena, again), text);
+        ck_assert_int_eq(again->units, kernel->units);
+    }
+    arena_free(arena);
+}
+END_TEST
+
 Suite *interpreted_suite(void)
 {
     Suite *suite = suite_create("interpreted");
@@ -101,6 +124,7 @@ Suite *interpreted_suite(void)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, fused_and_planned_agrees, 0, n_cases);
     tcase_add_loop_test(tests, node_by_node_agrees, 0, n_cases);
+    tcase_add_loop_test(tests, kernels_survive_as_text, 0, n_cases);
     suite_add_tcase(suite, tests);
     return suite;
 }
