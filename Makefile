@@ -12,14 +12,14 @@ FLAGS   := -std=c11 $(WARN) $(OPT) -fno-math-errno -ffp-contract=off -Icompiler 
 LLVM_FLAGS  = -isystem $(shell $(LLVM) --includedir)
 LLVM_LIBS   = $(shell $(LLVM) --ldflags) -lLLVM-19
 IMAGE_LIBS  := -lpng -ljpeg -lz
-LIBS        = $(LLVM_LIBS) -lyaml $(IMAGE_LIBS) -lm -lpthread
+LIBS        = $(LLVM_LIBS) -lopenblas -lyaml $(IMAGE_LIBS) -lm -lpthread
 
 RUNTIME  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard runtime/*.c))
 COMPILER := $(patsubst %.c,$(BUILD)/%.o,$(filter-out compiler/main.c compiler/command.c,$(wildcard compiler/*.c)) $(wildcard codegen/*.c))
 TESTS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/*.c tests/table/*.c))
 
 # Debian packages: to build, to test.
-BUILD_PACKAGES := gcc libc6-dev pkg-config llvm-19-dev libyaml-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev
+BUILD_PACKAGES := gcc libc6-dev pkg-config llvm-19-dev libopenblas-dev libyaml-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev
 TEST_PACKAGES  := $(BUILD_PACKAGES) check python3 python3-yaml python3-jsonschema
 
 # The recipes below call make again once the packages are there: what it asks pkg-config and llvm-config exists then.

@@ -10,6 +10,12 @@ Build *build_graph(Arena *arena, Graph *graph, const BuildOptions *options)
         diag_error(graph->diag, (Pos){0}, "--cpu: %s", error);
         return NULL;
     }
+    if (options->blas) {
+        Target *baseline = ARENA_NEW(arena, Target);
+        *baseline = *target;
+        baseline->blas = true;
+        target = baseline;
+    }
     CompileOptions compile = {.target = target,
                               .passes = options->passes,
                               .no_fuse = options->no_fuse,

@@ -1,5 +1,6 @@
 /* Machine code in memory, by LLVM's LLJIT. Objects are compiled by machines of our own (their options are the
  * same as for programs) on two threads, each with a context of its own, and given to the JIT to link. */
+#include "blas_conv.h"
 #include "cpu_machine.h"
 
 #include <llvm-c/Error.h>
@@ -81,6 +82,10 @@ static bool link_all(const Build *build, BuildJit *jit, Half *halves, const char
         halves[i].object = NULL; /* the JIT has it now, also when it failed */
     }
     for (int i = 0; i < build->plan->list->n_kernels && !failure; i++) {
+        if (build->plan->list->kernels[i]->blas) {
+            jit->kernels[i] = blas_conv_kernel();
+            continue;
+        }
         LLVMOrcExecutorAddress address = 0;
         failure = LLVMOrcLLJITLookup(jit->jit, &address, build->plan->list->kernels[i]->name);
         void *pointer = (void *)(uintptr_t)address;

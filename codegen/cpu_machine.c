@@ -39,7 +39,8 @@ LLVMModuleRef machine_module(const Build *build, LLVMContextRef context, LLVMTar
     char *triple = LLVMGetTargetMachineTriple(machine);
     LLVMSetTarget(e->module, triple);
     LLVMDisposeMessage(triple);
-    for (int i = first; i < end; i++) emit_kernel(e, list->kernels[i]);
+    for (int i = first; i < end; i++)
+        if (!list->kernels[i]->blas) emit_kernel(e, list->kernels[i]);
     LLVMDisposeBuilder(e->b);
     char *message = NULL;
     if (LLVMVerifyModule(e->module, LLVMReturnStatusAction, &message)) {

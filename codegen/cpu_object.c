@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "cpu_machine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -134,6 +135,7 @@ bool build_write(const Build *build, BuildEmit emit, const char *runtime_archive
 {
     const char *object = arena_printf(build->arena, "%s.%ld.o", path, (long)getpid());
     const char *linked = arena_printf(build->arena, "%s.%ld.tmp", path, (long)getpid());
+    assert(!build->target->blas);
     *error = NULL;
     bool good = write_object(build, object, emit == EMIT_PROGRAM, error);
     if (good && emit == EMIT_OBJECT)

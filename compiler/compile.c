@@ -19,11 +19,11 @@ Plan *compile_graph(Graph *graph, const CompileOptions *options)
     CompileOptions *told = ARENA_NEW(graph->arena, CompileOptions);
     *told = *options;
     if (!pass_run_all(graph, &options->passes, tell_pass, told)) return NULL;
-    pack_filters(graph, options->target);
+    if (!options->target->blas) pack_filters(graph, options->target);
     TELL("packed", graph_text(graph));
     Layout *layout = layout_assign(graph, options->target);
     TELL("layout", layout_text(layout));
-    Fusion *fusion = fuse_groups(layout, !options->no_fuse);
+    Fusion *fusion = fuse_groups(layout, !options->no_fuse && !options->target->blas);
     TELL("groups", fuse_text(fusion));
     StepList *steps = lower_groups(fusion);
     TELL("loops", lower_text(steps));

@@ -163,7 +163,7 @@ Fusion *fuse_groups(Layout *layout, bool fuse)
     for (int i = 0; i < graph->n_outputs; i++) f.uses[graph->outputs[i].node->id] += 2;
     for (int k = 0; k < graph->n_nodes; k++) {
         Node *node = graph->nodes[k];
-        if (conv_uses_template(node))
+        if (layout_contracts(layout, node))
             f.anchor[node->id] = node;
         else if (fuse)
             take_inputs(&f, node);

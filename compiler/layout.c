@@ -38,6 +38,11 @@ bool conv_uses_template(const Node *node)
     return groups == 1 || groups != channels || node->type.dim[1] != channels;
 }
 
+bool layout_contracts(const Layout *layout, const Node *node)
+{
+    return conv_uses_template(node) || (layout->target->blas && node->op == OP_CONV2D);
+}
+
 static int64_t at_least_0(int64_t value)
 {
     return value > 0 ? value : 0;
@@ -90,6 +95,7 @@ static int block_wanted(const Node *node, int i, const int *block, int vector)
 {
     const Node *in = node->in[i];
     if (node->mark || in->mark) return 0; /* computed when weights are loaded: all plain */
+    if (vector == 1) return 0;            /* the baseline: so is everything */
     bool wide = in->type.rank == 4;
     switch (node->op) {
     case OP_SOFTMAX:
@@ -188,6 +194,7 @@ static void grow_halo(Place *place, Halo halo)
 
 static void find_halos(Layout *layout)
 {
+    if (layout->target->blas) return;
     for (int k = 0; k < layout->graph->n_nodes; k++) {
         const Node *node = layout->graph->nodes[k];
         if (conv_uses_template(node)) grow_halo(&layout->places[node->in[0]->id], conv_halo(node));
@@ -312,7 +319,7 @@ Layout *layout_assign(Graph *graph, const Target *target)
 {
     graph_mark_static(graph);
     int room = graph->next_id + 2 * graph->n_nodes + graph->n_outputs + 1; /* ids that relayouts may take */
-    Blocks blocks = {.graph = graph, .vector = target->vector};
+    Blocks blocks = {.graph = graph, .vector = target->blas ? 1 : target->vector};
     blocks.block = ARENA_ARRAY(graph->arena, int, room);
     for (int i = 0; i < 2; i++) blocks.moved[i] = ARENA_ARRAY(graph->arena, Node *, room);
     decide_blocks(&blocks);

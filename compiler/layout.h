@@ -73,6 +73,8 @@ bool node_is_static(const Layout *layout, const Node *node);
 
 /* Whether this conv2d or conv_transpose2d is done by the contraction template (else by loops: depthwise). */
 bool conv_uses_template(const Node *node);
+/* Whether node is done by the template or, in the baseline, by BLAS: the anchor of a group. */
+bool layout_contracts(const Layout *layout, const Node *node);
 /* Rows and columns of zeros that a template convolution reads around its input. */
 typedef struct Halo {
     int64_t top, left, bottom, right;

@@ -124,6 +124,8 @@ enum { MAX_BUFFERS = 24 };
 
 /* A contraction by template: see conv_spec.h. */
 typedef struct ConvSpec ConvSpec;
+/* A convolution of the baseline, by a function that comes with the compiler: see blas_spec.h. */
+typedef struct BlasSpec BlasSpec;
 
 typedef struct Kernel {
     const char *name; /* unique; from the kind and a number */
@@ -133,6 +135,7 @@ typedef struct Kernel {
     int64_t units;
     Stmt *body;           /* loop kernels */
     const ConvSpec *conv; /* template kernels: body is NULL */
+    const BlasSpec *blas; /* kernels of the baseline: no body, no code of their own */
     int64_t scratch;      /* bytes of private memory per thread */
 } Kernel;
 

@@ -17,8 +17,9 @@
  * Floats always hold a '.', an exponent or a letter, integers never: that is how types survive. Adding a
  * negative integer constant prints as a subtraction, which is the one place where the text that comes back
  * is another expression of the same value. loop_text_parse.c reads all this back; a contraction by template
- * is the one line of conv_spec_text instead of statements, for people only.
+ * is the one line of conv_spec_text (blas_spec_text) instead of statements, for people only.
  */
+#include "blas_spec.h"
 #include "conv_spec.h"
 #include "lex.h"
 #include "loop.h"
@@ -322,6 +323,7 @@ const char *loop_text(Arena *arena, const Kernel *kernel)
     p.indent = 2;
     print_block(&p, kernel->body);
     if (kernel->conv) text_printf(&p.out, "  %s\n", conv_spec_text(arena, kernel));
+    if (kernel->blas) text_printf(&p.out, "  %s\n", blas_spec_text(arena, kernel->blas));
     text_printf(&p.out, "}\n");
     return p.out.text;
 }

@@ -1,5 +1,6 @@
 /* The driver of lowering: see lower.h. */
 #include "lower.h"
+#include "blas_spec.h"
 
 #include <assert.h>
 #include <string.h>
@@ -344,7 +345,8 @@ Step lower_new_step(const Fusion *fusion, const Group *group)
 static void lower_group(StepList *list, const Fusion *fusion, const Group *group)
 {
     if (group->kind == GROUP_TEMPLATE) {
-        lower_template(list, fusion, group);
+        bool blas = fusion->layout->target->blas;
+        (blas ? lower_blas : lower_template)(list, fusion, group);
         return;
     }
     Step step = lower_new_step(fusion, group);

@@ -17,6 +17,7 @@ typedef struct Target {
     int registers;              /* vector registers */
     bool fma;                   /* fused multiply-add in one instruction */
     bool broadcast_operand;     /* an arithmetic instruction can splat a scalar from memory by itself */
+    bool blas;                  /* the baseline: plain values, convolutions by BLAS; see blas_spec.h */
     int64_t l1_bytes, l2_bytes; /* caches of one core */
 } Target;
 

@@ -1,6 +1,7 @@
 /* See compiled.h. */
 #include "compiled.h"
 
+#include "compare.h"
 #include "segrt.h"
 
 #include <string.h>
@@ -94,4 +95,34 @@ const char *compiled_run(Arena *arena, Graph *graph, const BuildOptions *options
     segrt_close(session);
     build_jit_free(jit);
     return error;
+}
+
+static const char *find_difference(Arena *arena, const Case *c, const Graph *graph, const Tensor *values,
+                                   float *const *got)
+{
+    for (int k = 0; k < graph->n_outputs; k++) {
+        const Tensor *want = &values[graph->outputs[k].node->id];
+        Difference d = compare_values(want->data, got[k], type_elements(want->type));
+        if (!(d.most <= 1e-5 * d.largest))
+            return arena_printf(arena, "%s: %s differs by %g of %g at %lld (%g, reference %g)",
+                                case_text(arena, c), graph->outputs[k].name, d.most, d.largest,
+                                (long long)d.at, (double)got[k][d.at], want->data[d.at]);
+    }
+    return NULL;
+}
+
+const char *compiled_fault(Arena *arena, const Case *c, const BuildOptions *options, int threads)
+{
+    Diag *diag = diag_new(arena);
+    const Graph *graph = case_graph(arena, diag, c);
+    if (!graph) return arena_printf(arena, "%s: %s", case_text(arena, c), diag_text(diag));
+    const Tensor *values = reference_run(arena, graph, case_fill, (void *)c);
+    if (!values) return arena_printf(arena, "%s: the reference has no rule", case_text(arena, c));
+    float **got = ARENA_ARRAY(arena, float *, graph->n_outputs);
+    for (int k = 0; k < graph->n_outputs; k++)
+        got[k] = ARENA_ARRAY(arena, float, type_elements(graph->outputs[k].node->type));
+    const char *error =
+        compiled_run(arena, case_graph(arena, diag, c), options, threads, case_fill, (void *)c, got);
+    if (error) return arena_printf(arena, "%s: %s", case_text(arena, c), error);
+    return find_difference(arena, c, graph, values, got);
 }

@@ -121,23 +121,34 @@ static void compare_classes(const char *name, const Fixture *fixture, const floa
                       "%s: %lld pixels of class %d, not %lld", name, counts[c], c, fixture->pixels[c]);
 }
 
-START_TEST(equals_pytorch)
+static void check_network(const char *name, const char *output, const BuildOptions *options)
 {
     Fixture fixture;
-    const char *name = networks[_i].file;
     read_fixture(name, &fixture);
     Arena *arena = arena_new();
-    Graph *graph = load_graph(arena, &fixture, networks[_i].output);
+    Graph *graph = load_graph(arena, &fixture, output);
     int64_t count = type_elements(graph->outputs[0].node->type);
     float *got = calloc((size_t)count, sizeof(float));
-    BuildOptions options = {.cpu = "host"};
-    const char *error = compiled_run(arena, graph, &options, 2, fill, NULL, &got);
+    const char *error = compiled_run(arena, graph, options, 2, fill, NULL, &got);
     ck_assert_msg(!error, "%s: %s", name, error);
     compare_kept(name, &fixture, got, count);
     compare_classes(name, &fixture, got);
     free(got);
     free(fixture.values);
     arena_free(arena);
+}
+
+START_TEST(equals_pytorch)
+{
+    check_network(networks[_i].file, networks[_i].output, &(BuildOptions){.cpu = "host"});
+}
+END_TEST
+
+/* What `segc bench` compares with. */
+START_TEST(baseline_equals_pytorch)
+{
+    static const char *const files[] = {"bisenet_64x128", "deeplabv2_65x129", "espnet_camvid_64x96"};
+    check_network(files[_i], "logits", &(BuildOptions){.cpu = "host", .blas = true});
 }
 END_TEST
 
@@ -147,6 +158,7 @@ Suite *networks_suite(void)
     TCase *pytorch = tcase_create("pytorch");
     tcase_set_timeout(pytorch, 120);
     tcase_add_loop_test(pytorch, equals_pytorch, 0, (int)(sizeof networks / sizeof *networks));
+    tcase_add_loop_test(pytorch, baseline_equals_pytorch, 0, 3);
     suite_add_tcase(suite, pytorch);
     return suite;
 }
