@@ -13,7 +13,7 @@
  * Only the channels of a unit are unrolled: unrolling taps makes the code generator merge equal broadcasts
  * and spill.
  */
-#include "cpu_llvm.h"
+#include "cpu_conv.h"
 #include "layout.h"
 
 #include <assert.h>
@@ -164,11 +164,23 @@ static void emit_values(Conv *c, int pixels, LLVMValueRef x0, LLVMValueRef out, 
     e->vector_var = NULL;
 }
 
+static void store_sums(Conv *c, int pixels, LLVMValueRef out, LLVMValueRef *sum)
+{
+    const ConvSpec *s = c->spec;
+    int vectors = s->schedule.vectors;
+    for (int p = 0; p < pixels; p++)
+        for (int v = 0; v < vectors; v++)
+            store_vector(c, sum[p * vectors + v], at(c->e, out, p * s->out_x + v * s->out_block));
+}
+
 static void emit_end(Conv *c, int pixels, LLVMValueRef x0, LLVMValueRef out, LLVMValueRef *sum)
 {
     Emit *e = c->e;
     const ConvSpec *s = c->spec;
-    int vectors = s->schedule.vectors;
+    if (!s->value) {
+        store_sums(c, pixels, out, sum);
+        return;
+    }
     if (c->chunks == 1) {
         emit_values(c, pixels, x0, out, sum);
         return;
@@ -179,9 +191,7 @@ static void emit_end(Conv *c, int pixels, LLVMValueRef x0, LLVMValueRef out, LLV
     LLVMValueRef is_last = LLVMBuildICmp(e->b, LLVMIntEQ, c->chunk, emit_int(e, c->chunks - 1), "");
     LLVMBuildCondBr(e->b, is_last, last, more);
     LLVMPositionBuilderAtEnd(e->b, more);
-    for (int p = 0; p < pixels; p++)
-        for (int v = 0; v < vectors; v++)
-            store_vector(c, sum[p * vectors + v], at(e, out, p * s->out_x + v * s->out_block));
+    store_sums(c, pixels, out, sum);
     LLVMBuildBr(e->b, done);
     LLVMPositionBuilderAtEnd(e->b, last);
     emit_values(c, pixels, x0, out, sum);
@@ -283,6 +293,15 @@ static LLVMValueRef count_taps(Conv *c)
 static LLVMValueRef share(Emit *e, int64_t count, LLVMValueRef index, int64_t parts)
 {
     return LLVMBuildUDiv(e->b, scaled(e, index, count), emit_int(e, parts), "");
+}
+
+void emit_conv_product(Emit *e, const ConvSpec *spec, LLVMValueRef in, LLVMValueRef filters, LLVMValueRef out)
+{
+    Conv c = {
+        .e = e, .spec = spec, .chunks = 1, .taps_per_unit = 1, .in = in, .filters = filters, .out = out};
+    c.taps = tap_table(&c);
+    c.n_taps = emit_int(e, spec->units);
+    emit_row(&c);
 }
 
 void emit_conv_units(Emit *e)

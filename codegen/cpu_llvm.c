@@ -1,5 +1,6 @@
 /* The module, the kernel's frame, counted loops. See cpu_llvm.h. */
 #include "cpu_llvm.h"
+#include "cpu_conv.h"
 
 #include <assert.h>
 #include <string.h>
@@ -150,7 +151,9 @@ void emit_kernel(Emit *e, const Kernel *kernel)
     e->vector_var = NULL;
     e->n_cache = 0;
     begin_function(e);
-    if (kernel->conv)
+    if (kernel->conv && kernel->conv->winograd)
+        emit_winograd_units(e);
+    else if (kernel->conv)
         emit_conv_units(e);
     else
         emit_units(e);

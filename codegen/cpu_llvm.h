@@ -54,7 +54,6 @@ Emit *emit_new(Arena *arena, const Target *target, const char *name, LLVMContext
 
 /* Writes the function `kernel->name`: void(ptr args, i64 begin, i64 end, ptr scratch). */
 void emit_kernel(Emit *e, const Kernel *kernel);
-void emit_conv_units(Emit *e); /* the body of a template kernel */
 
 LLVMValueRef emit_int(Emit *e, int64_t value);
 LLVMValueRef emit_float(Emit *e, double value);

@@ -126,6 +126,7 @@ const Target *cpu_target(Arena *arena, const char *cpu, const char **error)
                        .registers = avx512 ? 32 : 16,
                        .fma = set & bit("fma"),
                        .broadcast_operand = avx512,
+                       .winograd = true,
                        .l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, 32 << 10),
                        .l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, 512 << 10)};
     return target;

@@ -141,7 +141,7 @@ enum { N_OPTIONS = sizeof options / sizeof *options };
 static int print_help(void)
 {
     printf("segc " SEGC_VERSION ": compiles segmentation networks to standalone programs\n\nusage: segc "
-                                "COMMAND FILE [OPTION...]\n\n");
+           "COMMAND FILE [OPTION...]\n\n");
     for (int i = 0; i < N_COMMANDS; i++) {
         char call[64];
         snprintf(call, sizeof call, "%s %s", commands[i].name, commands[i].arguments);

@@ -34,7 +34,44 @@ typedef struct ConvSchedule {
     int filter_parts; /* work units a row block is split into, by filters */
 } ConvSchedule;
 
+/* Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2016, arXiv 1509.09308), with the points 0,
+ * +-1/sqrt 2, +-sqrt 2 and infinity, which keep the rounding error near that of direct convolution. Per tile
+ * of 4x4 outputs, d the 6x6 inputs, g a filter:
+ *
+ *     Y = A^T [ (G g G^T) . (B^T d B) ] A        the product, summed over input channels, is 36 matrix
+ * products over many tiles
+ *
+ * A dilated convolution is the same on the interleaved sub-grids of pixels that see each other. */
+enum { WINOGRAD_IN = 6, WINOGRAD_OUT = 4, WINOGRAD_POINTS = 36 };
+
+typedef struct WinogradTile {
+    int64_t in;         /* element of d(0,0) in the input, from the picture's and channel block's start */
+    int64_t y, x;       /* first output pixel; the others follow in steps of the dilation */
+    int64_t rows, cols; /* of the 4x4 outputs, those inside the picture */
+} WinogradTile;
+
+typedef enum WinogradPhase {
+    WINOGRAD_FUSED,   /* a unit: a block of tiles, all three phases in scratch memory */
+    WINOGRAD_INPUT,   /* few tiles: a kernel per phase; a unit is an input block, */
+    WINOGRAD_PRODUCT, /* a point, */
+    WINOGRAD_OUTPUT,  /* or an output block. Buffers 3 and 4 hold transformed inputs and products. */
+} WinogradPhase;
+
+typedef struct Winograd {
+    WinogradPhase phase;
+    int64_t dilation;
+    int64_t n_tiles, block_tiles; /* of one picture; of one unit */
+    const WinogradTile *tiles;
+    /* Floats of a block's transformed inputs [36][in blocks][block_tiles][block] and products [36][filter
+     * blocks][...]; the strides of the 36 are off powers of two. */
+    int64_t in_blocks, in_stride, product_stride;
+} Winograd;
+
+/* The two transforms' matrices, rows first. */
+extern const double winograd_filter[WINOGRAD_IN][3]; /* G */
+
 struct ConvSpec {
+    const Winograd *winograd; /* NULL: direct */
     int64_t n, oh, ow;
     int64_t filter_blocks; /* a multiple of V */
     int64_t units;         /* of one group */
@@ -50,6 +87,12 @@ struct ConvSpec {
     Var *var_n, *var_cb, *var_lane, *var_y, *var_x, *var_acc;
     Expr *value;
 };
+
+/* Whether the convolution is done by minimal filtering on this machine; its input's halo is then wider. */
+bool conv_is_winograd(const Node *node, const Target *target);
+/* Tiles, blocks and strides. phase is WINOGRAD_FUSED, or WINOGRAD_INPUT when the tiles are too few to share
+ * among threads. */
+Winograd *winograd_plan(Arena *arena, const Node *node, const ConvSpec *spec);
 
 /* Tile, chunks and rows for a convolution (template only) on this machine. */
 ConvSchedule conv_schedule(const Node *node, const Target *target);

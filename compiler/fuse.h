@@ -31,7 +31,7 @@ typedef struct Group {
 } Group;
 
 typedef struct Fusion {
-    const Layout *layout;
+    Layout *layout;
     Group *groups;
     int n_groups, cap_groups;
     bool *inlined; /* by node id: computed inside its user's group */

@@ -150,7 +150,7 @@ void node_set_ints(Node *node, AttrName name, const int64_t *values, int count);
 void node_set_float(Node *node, AttrName name, double value);
 void node_set_bool(Node *node, AttrName name, bool value);
 void node_set_string(Node *node, AttrName name, const char *value); /* kept as it is, not copied */
-void node_copy_attrs(Node *to, const Node *from); /* of the same op */
+void node_copy_attrs(Node *to, const Node *from);                   /* of the same op */
 
 /* Types. */
 bool type_known(Type type); /* false before graph_infer and after it failed */

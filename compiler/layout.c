@@ -1,6 +1,7 @@
 /* See layout.h. Three walks: which values are blocked (with relayouts where that changes), which borders are
  * read, and who shares storage with a concat; then strides follow. */
 #include "layout.h"
+#include "conv_spec.h"
 #include "op.h"
 
 #include <assert.h>
@@ -48,7 +49,7 @@ static int64_t at_least_0(int64_t value)
     return value > 0 ? value : 0;
 }
 
-Halo conv_halo(const Node *node)
+Halo conv_halo(const Node *node, const Target *target)
 {
     const int64_t *in = node->in[0]->type.dim, *out = node->type.dim;
     int64_t pad[2] = {node_rows(node, A_PADDING), node_columns(node, A_PADDING)};
@@ -60,7 +61,13 @@ Halo conv_halo(const Node *node)
         int64_t reach = (kernel[i] - 1) * dilation[i];
         if (node->op == OP_CONV2D) {
             before[i] = pad[i];
-            after[i] = at_least_0((out[2 + i] - 1) * stride[i] - pad[i] + reach - (in[2 + i] - 1));
+            int64_t last = out[2 + i] - 1;
+            if (conv_is_winograd(node, target)) { /* whole tiles of every sub-grid */
+                int64_t grid = (out[2 + i] + dilation[i] - 1) / dilation[i];
+                int64_t whole = (grid + WINOGRAD_OUT - 1) / WINOGRAD_OUT * WINOGRAD_OUT;
+                last = whole * dilation[i] - 1;
+            }
+            after[i] = at_least_0(last * stride[i] - pad[i] + reach - (in[2 + i] - 1));
         } else { /* output o reads input (o + pad - k*dilation) / stride where that divides */
             before[i] = at_least_0((reach - pad[i] + stride[i] - 1) / stride[i]);
             after[i] = at_least_0((out[2 + i] - 1 + pad[i]) / stride[i] - (in[2 + i] - 1));
@@ -126,6 +133,7 @@ static Node *relayout(Graph *graph, Node *value, int block)
 /* What is known while blocks are decided; arrays by node id. */
 typedef struct Blocks {
     Graph *graph;
+    const Target *target;
     int vector;
     int *block;
     Node **moved[2]; /* the relayout of a node to plain [0] or blocked [1], once made */
@@ -142,10 +150,10 @@ static Node *in_block(Blocks *b, Node *value, int block)
 }
 
 /* True when the template convolution needs zeros around a plain value, which others expect to be dense. */
-static bool needs_border_copy(const Node *node, int i, int wanted)
+static bool needs_border_copy(const Node *node, int i, int wanted, const Target *target)
 {
     if (i != 0 || wanted != 1 || !conv_uses_template(node)) return false;
-    Halo halo = conv_halo(node);
+    Halo halo = conv_halo(node, target);
     return halo.top || halo.left || halo.bottom || halo.right;
 }
 
@@ -158,7 +166,8 @@ static void decide_blocks(Blocks *b)
         Node *node = nodes[k];
         for (int i = 0; i < node->n_in; i++) {
             int wanted = block_wanted(node, i, b->block, b->vector);
-            if ((wanted && wanted != b->block[node->in[i]->id]) || needs_border_copy(node, i, wanted))
+            if ((wanted && wanted != b->block[node->in[i]->id]) ||
+                needs_border_copy(node, i, wanted, b->target))
                 node->in[i] = in_block(b, node->in[i], wanted);
         }
         b->block[node->id] = node->mark ? 1 : block_made(node, b->block, b->vector);
@@ -175,6 +184,13 @@ static Storage *storage_new(Layout *layout, StorageKind kind, Dtype dtype)
     Storage *storage = ARENA_NEW(layout->arena, Storage);
     *storage = (Storage){.id = layout->n_storages, .kind = kind, .dtype = dtype, .first = -1, .last = -1};
     ARENA_PUSH(layout->arena, layout->storages, layout->n_storages, layout->cap_storages, storage);
+    return storage;
+}
+
+Storage *layout_storage(Layout *layout, StorageKind kind, Dtype dtype, int64_t elements)
+{
+    Storage *storage = storage_new(layout, kind, dtype);
+    storage->elements = elements;
     return storage;
 }
 
@@ -197,7 +213,8 @@ static void find_halos(Layout *layout)
     if (layout->target->blas) return;
     for (int k = 0; k < layout->graph->n_nodes; k++) {
         const Node *node = layout->graph->nodes[k];
-        if (conv_uses_template(node)) grow_halo(&layout->places[node->in[0]->id], conv_halo(node));
+        if (conv_uses_template(node))
+            grow_halo(&layout->places[node->in[0]->id], conv_halo(node, layout->target));
     }
 }
 
@@ -319,7 +336,7 @@ Layout *layout_assign(Graph *graph, const Target *target)
 {
     graph_mark_static(graph);
     int room = graph->next_id + 2 * graph->n_nodes + graph->n_outputs + 1; /* ids that relayouts may take */
-    Blocks blocks = {.graph = graph, .vector = target->blas ? 1 : target->vector};
+    Blocks blocks = {.graph = graph, .target = target, .vector = target->blas ? 1 : target->vector};
     blocks.block = ARENA_ARRAY(graph->arena, int, room);
     for (int i = 0; i < 2; i++) blocks.moved[i] = ARENA_ARRAY(graph->arena, Node *, room);
     decide_blocks(&blocks);

@@ -79,7 +79,10 @@ bool layout_contracts(const Layout *layout, const Node *node);
 typedef struct Halo {
     int64_t top, left, bottom, right;
 } Halo;
-Halo conv_halo(const Node *node);
+Halo conv_halo(const Node *node, const Target *target);
+
+/* More memory, for what a lowering needs besides values. */
+Storage *layout_storage(Layout *layout, StorageKind kind, Dtype dtype, int64_t elements);
 
 const char *layout_text(const Layout *layout);
 

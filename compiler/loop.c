@@ -1,4 +1,5 @@
-/* Building kernels: see loop.h. Expressions fold as they are made, so lowering rules can be written plainly. */
+/* Building kernels: see loop.h. Expressions fold as they are made, so lowering rules can be written plainly.
+ */
 #include "loop.h"
 
 #include <assert.h>
@@ -224,7 +225,8 @@ void loop_store(LoopBuilder *b, int buffer, Expr *index, Expr *value)
 }
 
 /* A let inside a vector loop may hide the loop's variable: such an index is treated as not affine unless its
- * value is known not to vary, which only loop variables of other loops guarantee; see expr_stride's callers. */
+ * value is known not to vary, which only loop variables of other loops guarantee; see expr_stride's callers.
+ */
 int64_t expr_stride(const Expr *index, const Var *var)
 {
     int64_t x, y;

@@ -77,8 +77,9 @@ static void lower_epilogue(Lowering *l, ConvSpec *spec, const Node *root, const 
     spec->var_acc = l->accumulator->var;
 }
 
-static const char *template_kind(Arena *arena, const Fusion *fusion, const Group *group)
+static const char *template_kind(Arena *arena, const Fusion *fusion, const Group *group, const ConvSpec *spec)
 {
+    static const char *const phases[] = {"", " inputs", " products", " outputs"};
     const Node *node = group->anchor;
     Text text = text_new(arena);
     text_printf(&text, "%s %lldx%lld", lower_kind(fusion, group), (long long)node_rows(node, A_KERNEL),
@@ -87,48 +88,108 @@ static const char *template_kind(Arena *arena, const Fusion *fusion, const Group
         text_printf(&text, " stride %lld", (long long)node_rows(node, A_STRIDE));
     if (node_rows(node, A_DILATION) > 1)
         text_printf(&text, " dilation %lld", (long long)node_rows(node, A_DILATION));
+    if (spec->winograd) text_printf(&text, " winograd%s", phases[spec->winograd->phase]);
     return text.text;
 }
 
-static void lower_phase(StepList *list, const Fusion *fusion, const Group *group, int phase)
+/* The template's buffers are the same ones always, even where input and output are one storage (parts of a
+ * concat). */
+static void fixed_buffer(Lowering *l, Storage *storage, BufferRole role)
 {
-    const Node *node = group->anchor;
-    int nx = conv_phases(node, 1), phases = conv_phases(node, 0) * nx;
-    ConvPhase y = conv_phase(node, 0, phase / nx), x = conv_phase(node, 1, phase % nx);
-    if (y.count == 0 || x.count == 0) return;
-    Step step = lower_new_step(fusion, group);
-    step.flops /= phases;
-    step.bytes /= phases;
-    LoopBuilder b = loop_builder(list->arena, template_kind(list->arena, fusion, group));
-    Lowering l = {.arena = list->arena,
-                  .layout = fusion->layout,
-                  .fusion = fusion,
-                  .group = group,
-                  .b = &b,
-                  .step = &step};
-    const Layout *layout = fusion->layout;
-    ConvSpec *spec = describe(list->arena, fusion, node, group->root, layout->target, &y, &x);
-    int in = lower_storage(&l, layout_place(layout, node->in[0])->storage, BUFFER_IN);
-    int filters = lower_storage(&l, layout_place(layout, node->in[1 + phase])->storage, BUFFER_IN);
-    /* Concat parts: input and output may be one storage. The template's buffers are three all the same. */
-    Storage *to = layout_place(layout, group->root)->storage;
-    int out = step.n_args;
-    step.args[step.n_args++].storage = to;
-    loop_buffer(&b, "b2", to->dtype, BUFFER_OUT, to->elements);
-    assert(in == 0 && filters == 1 && out == 2);
-    (void)in, (void)filters, (void)out;
-    lower_epilogue(&l, spec, group->root, &y, &x);
-    Kernel *kernel = loop_finish(&b);
+    const char *name = arena_printf(l->arena, "b%d", l->step->n_args);
+    l->step->args[l->step->n_args++].storage = storage;
+    loop_buffer(l->b, name, storage->dtype, role, storage->elements);
+}
+
+static int64_t count_spec_units(const ConvSpec *spec)
+{
+    const Winograd *w = spec->winograd;
     const ConvSchedule *s = &spec->schedule;
-    kernel->units = spec->n * s->filter_parts * blocks_of(spec->oh, s->rows);
+    if (!w) return spec->n * s->filter_parts * blocks_of(spec->oh, s->rows);
+    switch (w->phase) {
+    case WINOGRAD_FUSED: return spec->n * blocks_of(w->n_tiles, w->block_tiles);
+    case WINOGRAD_INPUT: return spec->n * w->in_blocks;
+    case WINOGRAD_PRODUCT: return spec->n * WINOGRAD_POINTS;
+    default: return spec->n * spec->filter_blocks;
+    }
+}
+
+/* Private memory of a unit: a block's transformed inputs and products, and a tile. */
+static int64_t scratch_bytes(const ConvSpec *spec)
+{
+    const Winograd *w = spec->winograd;
+    if (!w) return 0;
+    int64_t tile = WINOGRAD_OUT * WINOGRAD_OUT * spec->schedule.block;
+    int64_t blocks = w->phase == WINOGRAD_FUSED ? WINOGRAD_POINTS * (w->in_stride + w->product_stride) : 0;
+    return 4 * (blocks + tile);
+}
+
+/* One step: a phase of a transposed convolution's stride, or of minimal filtering; middle[] is the latter's
+ * memory between its phases. */
+static void lower_spec(StepList *list, const Fusion *fusion, const Group *group, ConvSpec *spec, int filters,
+                       Storage *const *middle, const ConvPhase *y, const ConvPhase *x)
+{
+    const Layout *layout = fusion->layout;
+    const Node *node = group->anchor;
+    Step step = lower_new_step(fusion, group);
+    int shares = conv_phases(node, 0) * conv_phases(node, 1);
+    bool has_products = !spec->winograd || spec->winograd->phase == WINOGRAD_FUSED ||
+                        spec->winograd->phase == WINOGRAD_PRODUCT;
+    step.flops = has_products ? step.flops / shares : 0;
+    step.bytes /= shares;
+    LoopBuilder b = loop_builder(list->arena, template_kind(list->arena, fusion, group, spec));
+    Lowering l = {
+        .arena = list->arena, .layout = layout, .fusion = fusion, .group = group, .b = &b, .step = &step};
+    fixed_buffer(&l, layout_place(layout, node->in[0])->storage, BUFFER_IN);
+    fixed_buffer(&l, layout_place(layout, node->in[filters])->storage, BUFFER_IN);
+    fixed_buffer(&l, layout_place(layout, group->root)->storage, BUFFER_OUT);
+    for (int i = 0; middle && i < 2; i++) fixed_buffer(&l, middle[i], BUFFER_OUT);
+    bool stores = !spec->winograd || spec->winograd->phase == WINOGRAD_FUSED ||
+                  spec->winograd->phase == WINOGRAD_OUTPUT;
+    if (stores) lower_epilogue(&l, spec, group->root, y, x);
+    Kernel *kernel = loop_finish(&b);
+    kernel->units = count_spec_units(spec);
+    kernel->scratch = scratch_bytes(spec);
     kernel->conv = spec;
     lower_finish_step(list, &step, kernel);
 }
 
+/* Three steps with memory of all tiles between them. */
+static void lower_winograd_phases(StepList *list, const Fusion *fusion, const Group *group,
+                                  const ConvSpec *spec, const ConvPhase *y, const ConvPhase *x)
+{
+    const Winograd *w = spec->winograd;
+    Layout *layout = fusion->layout;
+    Storage *middle[2] = {
+        layout_storage(layout, STORAGE_ARENA, F32, spec->n * WINOGRAD_POINTS * w->in_stride),
+        layout_storage(layout, STORAGE_ARENA, F32, spec->n * WINOGRAD_POINTS * w->product_stride),
+    };
+    for (int phase = WINOGRAD_INPUT; phase <= WINOGRAD_OUTPUT; phase++) {
+        ConvSpec *part = ARENA_NEW(list->arena, ConvSpec);
+        Winograd *plan = ARENA_NEW(list->arena, Winograd);
+        *part = *spec;
+        *plan = *w;
+        plan->phase = (WinogradPhase)phase;
+        part->winograd = plan;
+        lower_spec(list, fusion, group, part, 1, middle, y, x);
+    }
+}
+
 void lower_template(StepList *list, const Fusion *fusion, const Group *group)
 {
-    int phases = conv_phases(group->anchor, 0) * conv_phases(group->anchor, 1);
-    for (int phase = 0; phase < phases; phase++) lower_phase(list, fusion, group, phase);
+    const Node *node = group->anchor;
+    const Target *target = fusion->layout->target;
+    int nx = conv_phases(node, 1), phases = conv_phases(node, 0) * nx;
+    for (int phase = 0; phase < phases; phase++) {
+        ConvPhase y = conv_phase(node, 0, phase / nx), x = conv_phase(node, 1, phase % nx);
+        if (y.count == 0 || x.count == 0) continue;
+        ConvSpec *spec = describe(list->arena, fusion, node, group->root, target, &y, &x);
+        if (conv_is_winograd(node, target)) spec->winograd = winograd_plan(list->arena, node, spec);
+        if (spec->winograd && spec->winograd->phase == WINOGRAD_INPUT)
+            lower_winograd_phases(list, fusion, group, spec, &y, &x);
+        else
+            lower_spec(list, fusion, group, spec, 1 + phase, NULL, &y, &x);
+    }
 }
 
 /* Depthwise: every channel is convolved with its own filter, so a vector of channels is a vector of
@@ -166,10 +227,61 @@ Expr *conv2d_lower(Lowering *l, const Node *node, const Coord *at)
     return outer;
 }
 
+/* sum of factor[p] * value[p], without what is zero */
+static Expr *combine3(Lowering *l, const double *factor, Expr *const *value)
+{
+    LoopBuilder *b = l->b;
+    Expr *sum = NULL;
+    for (int p = 0; p < 3; p++) {
+        if (factor[p] == 0) continue;
+        Expr *part = expr_op2(b, EXPR_MUL, value[p], expr_float(b, factor[p]));
+        sum = sum ? expr_op2(b, EXPR_ADD, sum, part) : part;
+    }
+    return sum;
+}
+
+/* G g G^T of every filter: [point][filter block][input channel][lane]. */
+static void lower_pack_winograd(Lowering *l, const Node *node)
+{
+    LoopBuilder *b = l->b;
+    const Node *weight = node->in[0];
+    int64_t blocks = node->type.dim[1], units = node->type.dim[2], unit = node->type.dim[3],
+            block = node->type.dim[4];
+    int64_t filters = node_int(node, A_FILTERS), channels = weight->type.dim[1];
+    int out = lower_storage(l, layout_place(l->layout, node)->storage, BUFFER_OUT);
+    Expr *ob = loop_open_n(b, LOOP_PARALLEL, "ob", blocks), *u = loop_open_n(b, LOOP_PARALLEL, "u", units);
+    Expr *k = loop_open_n(b, LOOP_SERIAL, "k", unit), *lane = loop_open_n(b, LOOP_VECTOR, "l", block);
+    Expr *f = expr_add(b, expr_scale(b, ob, block), lane), *i = expr_add(b, expr_scale(b, u, unit), k);
+    Expr *guard = expr_op2(b, EXPR_AND, expr_op2(b, EXPR_LT, f, expr_int(b, filters)),
+                           expr_op2(b, EXPR_LT, i, expr_int(b, channels)));
+    Coord at = {.block = 1, .lane = expr_int(b, 0)};
+    at.n = expr_op2(b, EXPR_MIN, f, expr_int(b, filters - 1));
+    at.cb = expr_op2(b, EXPR_MIN, i, expr_int(b, channels - 1));
+    Expr *g[3][3], *half[WINOGRAD_IN][3];
+    for (int y = 0; y < 3; y++)
+        for (int x = 0; x < 3; x++) {
+            at.y = expr_int(b, y);
+            at.x = expr_int(b, x);
+            g[x][y] = loop_let(b, "g", lower_value_if(l, weight, &at, guard));
+        }
+    for (int p = 0; p < WINOGRAD_IN; p++)
+        for (int x = 0; x < 3; x++) half[p][x] = loop_let(b, "h", combine3(l, winograd_filter[p], g[x]));
+    Expr *to = expr_add(b, expr_scale(b, expr_add(b, expr_scale(b, ob, units * unit), i), block), lane);
+    for (int p = 0; p < WINOGRAD_POINTS; p++) {
+        Expr *value = combine3(l, winograd_filter[p % WINOGRAD_IN], half[p / WINOGRAD_IN]);
+        loop_store(b, out, expr_add(b, to, expr_int(b, p * blocks * units * unit * block)), value);
+    }
+    while (b->n_open) loop_close(b, NULL);
+}
+
 /* Packs filters for the template: see conv_spec.h for the order. Value at (filter f, channel i, row, column)
  * of the raw weight is pulled, so that a folded batch_norm's scale is multiplied on the way. */
 void lower_pack_kernel(Lowering *l, const Node *node)
 {
+    if (node_bool(node, A_WINOGRAD)) {
+        lower_pack_winograd(l, node);
+        return;
+    }
     LoopBuilder *b = l->b;
     const Node *weight = node->in[0];
     const Attr *taps_y = node_attr(node, A_TAPS_Y), *taps_x = node_attr(node, A_TAPS_X);

@@ -78,7 +78,8 @@ Expr *linear_lower(Lowering *l, const Node *node, const Coord *at)
     int rank = node->type.rank, last = view_axis(rank, rank - 1);
     Coord in = *at, weight = {.block = 1, .lane = expr_int(b, 0), .y = expr_int(b, 0), .x = expr_int(b, 0)};
     weight.n = *axis_of(&in, last);
-    Coord bias = {.block = 1, .n = expr_int(b, 0), .cb = weight.n, .lane = weight.lane, .y = weight.y, .x = weight.x};
+    Coord bias = {
+        .block = 1, .n = expr_int(b, 0), .cb = weight.n, .lane = weight.lane, .y = weight.y, .x = weight.x};
     Expr *start = node_bool(node, A_BIAS) ? lower_value(l, node->in[2], &bias) : expr_float(b, 0);
     Expr *i = loop_open_n(b, LOOP_REDUCE, "i", from->type.dim[rank - 1]);
     Expr *sum = loop_carry(b, "sum", start);

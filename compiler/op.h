@@ -57,7 +57,7 @@ typedef struct OpInfo {
     const char *summary; /* a sentence for the manual and the schema */
     int n_attrs;
     const AttrDefault *attrs; /* n_attrs of them */
-    ParamsRule *params; /* NULL: declares none */
+    ParamsRule *params;       /* NULL: declares none */
     ShapeRule *shape;
     CountRule *count;   /* NULL: counts nothing */
     ScalarRule *scalar; /* ELEMENTWISE */

@@ -66,10 +66,11 @@ bool conv2d_shape(Graph *graph, Node *node)
 }
 
 /* One per product; the bias is free. */
+/* From attributes: a packed filter's shape is another. */
 int64_t conv2d_count(const Node *node)
 {
-    Type weight = node->in[1]->type;
-    return type_elements(node->type) * weight.dim[1] * weight.dim[2] * weight.dim[3];
+    int64_t window = node_rows(node, A_KERNEL) * node_columns(node, A_KERNEL);
+    return type_elements(node->type) * (node->in[0]->type.dim[1] / node_int(node, A_GROUPS)) * window;
 }
 
 int conv_transpose2d_params(Graph *graph, Node *node, ParamSpec specs[MAX_PARAM_SPECS])
@@ -119,8 +120,8 @@ bool conv_transpose2d_shape(Graph *graph, Node *node)
 /* One per product, counted from the input's side: every input element meets every tap of its filters. */
 int64_t conv_transpose2d_count(const Node *node)
 {
-    Type weight = node->in[1]->type;
-    return type_elements(node->in[0]->type) * weight.dim[1] * weight.dim[2] * weight.dim[3];
+    int64_t window = node_rows(node, A_KERNEL) * node_columns(node, A_KERNEL);
+    return type_elements(node->in[0]->type) * (node->type.dim[1] / node_int(node, A_GROUPS)) * window;
 }
 
 int linear_params(Graph *graph, Node *node, ParamSpec specs[MAX_PARAM_SPECS])

@@ -132,10 +132,10 @@ bool pack_filter_shape(Graph *graph, Node *node)
     if (node_bool(node, A_DENSE)) channels *= groups;
     int64_t taps = (int64_t)node_attr(node, A_TAPS_Y)->n * node_attr(node, A_TAPS_X)->n;
     node->type = (Type){.dtype = F32, .rank = 5};
-    node->type.dim[0] = (filters + block - 1) / block;
-    node->type.dim[1] = (channels + unit - 1) / unit;
-    node->type.dim[2] = taps;
-    node->type.dim[3] = unit;
-    node->type.dim[4] = block;
+    int64_t blocks = (filters + block - 1) / block, units = (channels + unit - 1) / unit;
+    bool winograd = node_bool(node, A_WINOGRAD);
+    int64_t dims[5] = {winograd ? 36 : blocks, winograd ? blocks : units, winograd ? units : taps, unit,
+                       block};
+    for (int i = 0; i < 5; i++) node->type.dim[i] = dims[i];
     return true;
 }

@@ -27,11 +27,11 @@ CountRule conv2d_count, conv_transpose2d_count, linear_count, batch_norm_count, 
 ScalarRule batch_norm_scalar, relu_scalar, leaky_relu_scalar, prelu_scalar, sigmoid_scalar, affine_scalar,
     rsqrt_scalar, add_scalar, sub_scalar, mul_scalar, div_scalar, scale_shift_scalar;
 
-LowerRule conv2d_lower, linear_lower, max_pool2d_lower, avg_pool2d_lower, resize_lower, global_avg_pool_lower, argmax_lower,
-    slice_lower, pad_lower, relayout_lower;
+LowerRule conv2d_lower, linear_lower, max_pool2d_lower, avg_pool2d_lower, resize_lower, global_avg_pool_lower,
+    argmax_lower, slice_lower, pad_lower, relayout_lower;
 
-/* In a row's lowering column: no value of one element at a time. The contraction template makes it, the driver in
- * lower.c has a kernel for it, it shares its input's memory, or a pass has rewritten it. */
+/* In a row's lowering column: no value of one element at a time. The contraction template makes it, the
+ * driver in lower.c has a kernel for it, it shares its input's memory, or a pass has rewritten it. */
 #define by_driver NULL
 
 /* Each reports through shape_error and returns false when it does not hold. */

@@ -13,8 +13,8 @@
 #include <assert.h>
 #include <string.h>
 
-static Node *pack_phase(Graph *graph, Node *node, int64_t block, int64_t unit, bool dense, const ConvPhase *y,
-                        const ConvPhase *x)
+static Node *pack_phase(Graph *graph, Node *node, int64_t block, int64_t unit, bool dense, bool winograd,
+                        const ConvPhase *y, const ConvPhase *x)
 {
     Node *packed = graph_add(graph, OP_PACK_FILTER, node->in[1]->name, node->pos, &node->in[1], 1);
     node_set_int(packed, A_FILTERS, node->type.dim[1]);
@@ -25,6 +25,7 @@ static Node *pack_phase(Graph *graph, Node *node, int64_t block, int64_t unit, b
     node_set_int(packed, A_GROUPS, node_int(node, A_GROUPS));
     node_set_bool(packed, A_DENSE, dense);
     node_set_bool(packed, A_TRANSPOSED, node->op == OP_CONV_TRANSPOSE2D);
+    node_set_bool(packed, A_WINOGRAD, winograd);
     bool typed = graph_infer(graph, packed);
     assert(typed);
     (void)typed;
@@ -35,6 +36,7 @@ static void pack_template(Graph *graph, Node *node, const Target *target)
 {
     ConvSchedule s = conv_schedule(node, target);
     bool dense = node_int(node, A_GROUPS) > 1 && !conv_splits_groups(node, s.block);
+    bool winograd = conv_is_winograd(node, target);
     int ny = conv_phases(node, 0), nx = conv_phases(node, 1), n_in = 0;
     Node **in = ARENA_ARRAY(graph->arena, Node *, ny * nx + 2);
     in[n_in++] = node->in[0];
@@ -42,8 +44,9 @@ static void pack_template(Graph *graph, Node *node, const Target *target)
         ConvPhase y = conv_phase(node, 0, i / nx), x = conv_phase(node, 1, i % nx);
         /* A phase without taps only adds the bias: any buffer does. */
         bool has_taps = y.n_taps > 0 && x.n_taps > 0;
-        in[n_in++] = has_taps ? pack_phase(graph, node, (int64_t)s.block * s.vectors, s.unit, dense, &y, &x)
-                              : node->in[1];
+        in[n_in++] =
+            has_taps ? pack_phase(graph, node, (int64_t)s.block * s.vectors, s.unit, dense, winograd, &y, &x)
+                     : node->in[1];
     }
     if (node_bool(node, A_BIAS)) in[n_in++] = node->in[2];
     node->in = in;
@@ -54,7 +57,7 @@ static void pack_template(Graph *graph, Node *node, const Target *target)
 static void pack_depthwise(Graph *graph, Node *node, const Target *target)
 {
     ConvPhase y = conv_phase(node, 0, 0), x = conv_phase(node, 1, 0);
-    node->in[1] = pack_phase(graph, node, target->vector, 1, false, &y, &x);
+    node->in[1] = pack_phase(graph, node, target->vector, 1, false, false, &y, &x);
 }
 
 void pack_filters(Graph *graph, const Target *target)

@@ -64,7 +64,8 @@ ConvSchedule conv_schedule(const Node *node, const Target *target)
     int64_t own = conv_splits_groups(node, s.block) ? out.dim[1] / groups / s.block : blocks;
     s.vectors = choose_vectors(own, target);
     int64_t width = node->op == OP_CONV2D ? out.dim[3] : blocks_of(out.dim[3], node_columns(node, A_STRIDE));
-    s.pixels = choose_pixels(width, s.vectors, target);
+    bool winograd = conv_is_winograd(node, target); /* pixels are then tiles, in blocks of many */
+    s.pixels = winograd ? most_pixels(s.vectors, target) : choose_pixels(width, s.vectors, target);
     s.unit = planes ? (int)channels : 8 < s.block ? 8 : s.block;
     /* Chunks of 32 channels (64 for 1x1), so that a row block of the input stays in the second-level cache.
      */
@@ -128,6 +129,11 @@ const char *conv_spec_text(Arena *arena, const Kernel *kernel)
     const ConvSpec *c = kernel->conv;
     const ConvSchedule *s = &c->schedule;
     Text t = text_new(arena);
+    const Winograd *w = c->winograd;
+    if (w)
+        text_printf(&t, "winograd phase %d dilation %lld tiles %lld by %lld strides %lld,%lld ", w->phase,
+                    (long long)w->dilation, (long long)w->n_tiles, (long long)w->block_tiles,
+                    (long long)w->in_stride, (long long)w->product_stride);
     text_printf(
         &t, "conv n=%lld out=%lldx%lld filter_blocks=%lld units=%lld group_filters=%lld stride=%lld,%lld",
         (long long)c->n, (long long)c->oh, (long long)c->ow, (long long)c->filter_blocks, (long long)c->units,

@@ -10,14 +10,16 @@
 #include <stdint.h>
 
 typedef struct Target {
-    const char *name;           /* as asked for: "host", "x86-64-v3" */
-    const char *features;       /* LLVM's feature string, "+avx2,+fma" */
-    const char *required;       /* what the program checks at start, comma-separated: "avx2,fma" */
-    int vector;                 /* floats in a vector register */
-    int registers;              /* vector registers */
-    bool fma;                   /* fused multiply-add in one instruction */
-    bool broadcast_operand;     /* an arithmetic instruction can splat a scalar from memory by itself */
-    bool blas;                  /* the baseline: plain values, convolutions by BLAS; see blas_spec.h */
+    const char *name;       /* as asked for: "host", "x86-64-v3" */
+    const char *features;   /* LLVM's feature string, "+avx2,+fma" */
+    const char *required;   /* what the program checks at start, comma-separated: "avx2,fma" */
+    int vector;             /* floats in a vector register */
+    int registers;          /* vector registers */
+    bool fma;               /* fused multiply-add in one instruction */
+    bool broadcast_operand; /* an arithmetic instruction can splat a scalar from memory by itself */
+    bool winograd; /* 3x3 convolutions by minimal filtering: about 1e-6 instead of 1e-7 relative error, less
+                      than half the work */
+    bool blas;     /* the baseline: plain values, convolutions by BLAS; see blas_spec.h */
     int64_t l1_bytes, l2_bytes; /* caches of one core */
 } Target;
 

@@ -1,0 +1,16 @@
+/* The contraction template's micro-kernel for others that are made of products. Internal to codegen/cpu_*.c.
+ */
+#ifndef CPU_CONV_H
+#define CPU_CONV_H
+
+#include "cpu_llvm.h"
+
+/* The bodies of template kernels: direct (cpu_conv.c) and minimal filtering (cpu_winograd.c). */
+void emit_conv_units(Emit *e);
+void emit_winograd_units(Emit *e);
+
+/* One row of a product: spec (one chunk, no epilogue, 1x1) from in, with a tile's filters, to out. */
+void emit_conv_product(Emit *e, const ConvSpec *spec, LLVMValueRef in, LLVMValueRef filters,
+                       LLVMValueRef out);
+
+#endif

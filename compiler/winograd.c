@@ -1,0 +1,100 @@
+/* Which convolutions are done by minimal filtering, and how their pixels are cut into tiles. See conv_spec.h.
+ */
+#include "conv_spec.h"
+#include "layout.h"
+#include "op.h"
+
+#include <assert.h>
+
+/* Rows of G for the points 0, +-a, +-b, infinity with a = 1/sqrt 2, b = sqrt 2: row of point p is (1, p, p^2)
+ * / N(p), N the product of the differences to the other finite points. */
+#define A 0.70710678118654752440
+#define B 1.41421356237309504880
+const double winograd_filter[WINOGRAD_IN][3] = {{1, 0, 0},
+                                                {1 / -1.5, A / -1.5, 0.5 / -1.5},
+                                                {1 / -1.5, -A / -1.5, 0.5 / -1.5},
+                                                {1 / 6.0, B / 6.0, 2 / 6.0},
+                                                {1 / 6.0, -B / 6.0, 2 / 6.0},
+                                                {0, 0, 1}};
+#undef A
+#undef B
+
+/* Tiles of one sub-grid along an axis of `size` outputs, the sub-grid starting at `first`. */
+static int64_t tiles_along(int64_t size, int64_t first, int64_t dilation)
+{
+    int64_t count = first < size ? (size - first + dilation - 1) / dilation : 0;
+    return blocks_of(count, WINOGRAD_OUT);
+}
+
+static int64_t count_tiles(int64_t height, int64_t width, int64_t dilation)
+{
+    int64_t rows = 0, columns = 0;
+    for (int64_t i = 0; i < dilation; i++) {
+        rows += tiles_along(height, i, dilation);
+        columns += tiles_along(width, i, dilation);
+    }
+    return rows * columns;
+}
+
+bool conv_is_winograd(const Node *node, const Target *target)
+{
+    if (!target->winograd || node->op != OP_CONV2D || node_int(node, A_GROUPS) != 1) return false;
+    bool three = node_rows(node, A_KERNEL) == 3 && node_columns(node, A_KERNEL) == 3;
+    bool one = node_rows(node, A_STRIDE) == 1 && node_columns(node, A_STRIDE) == 1;
+    int64_t dilation = node_rows(node, A_DILATION);
+    if (!three || !one || dilation != node_columns(node, A_DILATION)) return false;
+    /* The transforms cost as much as some 20 channels of products, on both sides; partly filled tiles are
+     * wasted. */
+    Type in = node->in[0]->type, out = node->type;
+    if (in.dim[1] < 32 || out.dim[1] < 16) return false;
+    int64_t outputs = count_tiles(out.dim[2], out.dim[3], dilation) * WINOGRAD_OUT * WINOGRAD_OUT;
+    return outputs * 2 <= out.dim[2] * out.dim[3] * 3;
+}
+
+static void add_tiles(WinogradTile *tiles, int64_t *n, const Node *node, const ConvSpec *spec,
+                      int64_t first_y, int64_t first_x, int64_t dilation)
+{
+    int64_t height = spec->oh, width = spec->ow, pad_y = node_rows(node, A_PADDING),
+            pad_x = node_columns(node, A_PADDING);
+    for (int64_t ty = 0; ty < tiles_along(height, first_y, dilation); ty++)
+        for (int64_t tx = 0; tx < tiles_along(width, first_x, dilation); tx++) {
+            WinogradTile *t = &tiles[(*n)++];
+            t->y = first_y + ty * WINOGRAD_OUT * dilation;
+            t->x = first_x + tx * WINOGRAD_OUT * dilation;
+            t->in = (t->y - pad_y) * spec->in_y + (t->x - pad_x) * spec->in_x;
+            t->rows = (height - t->y + dilation - 1) / dilation;
+            t->cols = (width - t->x + dilation - 1) / dilation;
+            if (t->rows > WINOGRAD_OUT) t->rows = WINOGRAD_OUT;
+            if (t->cols > WINOGRAD_OUT) t->cols = WINOGRAD_OUT;
+        }
+}
+
+/* About 32 tiles, fewer where many channels would overflow the caches, in whole tiles of the product's
+ * pixels. */
+static int64_t choose_block_tiles(int64_t n_tiles, int64_t channels, int pixels)
+{
+    int64_t most = channels >= 1024 ? 16 : 32;
+    if (n_tiles <= most) return n_tiles;
+    int64_t whole = most / pixels * pixels;
+    return whole > 0 ? whole : most;
+}
+
+Winograd *winograd_plan(Arena *arena, const Node *node, const ConvSpec *spec)
+{
+    Winograd *w = ARENA_NEW(arena, Winograd);
+    w->dilation = node_rows(node, A_DILATION);
+    WinogradTile *tiles = ARENA_ARRAY(arena, WinogradTile, count_tiles(spec->oh, spec->ow, w->dilation));
+    for (int64_t y = 0; y < w->dilation; y++)
+        for (int64_t x = 0; x < w->dilation; x++)
+            add_tiles(tiles, &w->n_tiles, node, spec, y, x, w->dilation);
+    w->tiles = tiles;
+    int block = spec->schedule.block;
+    w->in_blocks = blocks_of(node->in[0]->type.dim[1], block);
+    w->block_tiles = choose_block_tiles(w->n_tiles, node->in[0]->type.dim[1], spec->schedule.pixels);
+    /* Few blocks leave threads idle, and each reads all filters: then each phase is shared in its own way. */
+    w->phase = spec->n * blocks_of(w->n_tiles, w->block_tiles) >= 4 ? WINOGRAD_FUSED : WINOGRAD_INPUT;
+    if (w->phase == WINOGRAD_INPUT) w->block_tiles = w->n_tiles;
+    w->in_stride = w->in_blocks * w->block_tiles * block + block;
+    w->product_stride = spec->filter_blocks * w->block_tiles * block + block;
+    return w;
+}
