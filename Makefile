@@ -38,16 +38,20 @@ clean: ## remove what was built, but for the environment of bench-peers
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
-# What a program links: the runtime and the static image libraries, in one archive.
+# What a program links: the runtime, and the static image libraries in one archive. A shared library takes the system's image
+# libraries instead: Debian's static ones are not position independent.
 $(BUILD)/libsegrt.a: $(RUNTIME)
+	ar rcs $@.tmp $(RUNTIME) && mv $@.tmp $@
+
+$(BUILD)/libsegrt_images.a:
+	@mkdir -p $(@D)
 	@printf 'create %s\n' $@.tmp > $@.mri
-	@for o in $(RUNTIME); do printf 'addmod %s\n' $$o; done >> $@.mri
 	@for l in png16 jpeg z; do printf 'addlib %s\n' $$($(CC) -print-file-name=lib$$l.a); done >> $@.mri
 	@printf 'save\nend\n' >> $@.mri
 	ar -M < $@.mri
 	@mv $@.tmp $@ && rm -f $@.mri
 
-$(BUILD)/segc: $(BUILD)/compiler/main.o $(BUILD)/compiler/command.o $(COMPILER) $(RUNTIME) $(BUILD)/libsegrt.a
+$(BUILD)/segc: $(BUILD)/compiler/main.o $(BUILD)/compiler/command.o $(COMPILER) $(RUNTIME) $(BUILD)/libsegrt.a $(BUILD)/libsegrt_images.a
 	$(CC) $(OPT) $(CFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
 
 $(BUILD)/tests/run: $(TESTS) $(COMPILER) $(RUNTIME)
@@ -57,6 +61,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(EXTRA) -c -o $@ $<
 
+$(BUILD)/runtime/%.o: EXTRA = -fPIC
 $(BUILD)/codegen/cpu_%.o: EXTRA = $(LLVM_FLAGS)
 $(BUILD)/tests/%.o: EXTRA = -Itests/table -Itests/unit $(shell pkg-config --cflags check)
 

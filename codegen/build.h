@@ -47,7 +47,8 @@ void build_jit_free(BuildJit *jit);
 
 typedef enum BuildEmit { EMIT_PROGRAM, EMIT_SHARED, EMIT_OBJECT } BuildEmit;
 /* Writes an executable, shared library or object to path, under a temporary name first. Executables and
- * libraries are linked by the C compiler driver ($CC, else cc) with the runtime archive. False with a
+ * libraries are linked by the C compiler driver ($CC, else cc) with the runtime archive and,
+ * for executables, libsegrt_images.a beside it. False with a
  * sentence in *error. */
 bool build_write(const Build *build, BuildEmit emit, const char *runtime_archive, const char *path,
                  const char **error);

@@ -91,19 +91,19 @@ static bool run_linker(const Build *build, BuildEmit emit, const char *object, c
                        const char *out, const char **error)
 {
     const char *cc = getenv("CC") && *getenv("CC") ? getenv("CC") : "cc";
-    const char *shared[] = {cc,
-                            "-shared",
-                            "-o",
-                            out,
-                            object,
-                            "-Wl,--whole-archive",
-                            archive,
-                            "-Wl,--no-whole-archive",
-                            "-lm",
-                            "-lpthread",
-                            "-Wl,--gc-sections",
-                            NULL};
-    const char *program[] = {cc, "-o", out, object, archive, "-lm", "-lpthread", "-Wl,--gc-sections", NULL};
+    const char *slash = strrchr(archive, '/');
+    const char *images =
+        arena_printf(build->arena, "%.*slibsegrt_images.a", slash ? (int)(slash + 1 - archive) : 0, archive);
+    /* A library exports the runtime's interface, so all of it; the image libraries are then the system's. */
+    const char *shared[] = {cc,          "-shared",
+                            "-o",        out,
+                            object,      "-Wl,--whole-archive",
+                            archive,     "-Wl,--no-whole-archive",
+                            "-lpng16",   "-ljpeg",
+                            "-lz",       "-lm",
+                            "-lpthread", NULL};
+    const char *program[] = {cc,  "-o", out, object, archive, images, "-lm", "-lpthread", "-Wl,--gc-sections",
+                             NULL};
     pid_t child;
     int status = 0;
     const char *const *command = emit == EMIT_SHARED ? shared : program;
