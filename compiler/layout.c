@@ -76,20 +76,18 @@ Halo conv_halo(const Node *node, const Target *target)
     return (Halo){before[0], before[1], after[0], after[1]};
 }
 
+static bool is_plain_by_nature(Op op)
+{
+    return op == OP_SOFTMAX || op == OP_LOG_SOFTMAX || op == OP_ARGMAX || op == OP_FLATTEN ||
+           op == OP_RESHAPE;
+}
+
 /* Block of the layout in which node makes its value, once its inputs' are known. */
 static int block_made(const Node *node, const int *block, int vector)
 {
     const OpInfo *info = op_info(node->op);
-    switch (node->op) {
-    case OP_RELAYOUT: return (int)node_int(node, A_BLOCK);
-    case OP_SOFTMAX:
-    case OP_LOG_SOFTMAX:
-    case OP_ARGMAX:
-    case OP_FLATTEN:
-    case OP_RESHAPE:
-    case OP_PACK_FILTER: return 1;
-    default: break;
-    }
+    if (node->op == OP_RELAYOUT) return (int)node_int(node, A_BLOCK);
+    if (node->op == OP_PACK_FILTER || is_plain_by_nature(node->op)) return 1;
     if (info->class == CLASS_SOURCE) return 1;
     if (info->class == CLASS_CONTRACTION && node->type.rank == 4) return vector;
     for (int i = 0; i < node->n_in; i++)
@@ -104,12 +102,8 @@ static int block_wanted(const Node *node, int i, const int *block, int vector)
     if (node->mark || in->mark) return 0; /* computed when weights are loaded: all plain */
     if (vector == 1) return 0;            /* the baseline: so is everything */
     bool wide = in->type.rank == 4;
+    if (is_plain_by_nature(node->op)) return 1;
     switch (node->op) {
-    case OP_SOFTMAX:
-    case OP_LOG_SOFTMAX:
-    case OP_ARGMAX:
-    case OP_FLATTEN:
-    case OP_RESHAPE: return 1;
     case OP_CONV2D:
     case OP_CONV_TRANSPOSE2D:
         if (i != 0) return 0;
@@ -136,6 +130,8 @@ typedef struct Blocks {
     const Target *target;
     int vector;
     int *block;
+    bool *plain;     /* an enlargement that only plain readers want: its small input is moved, not its large
+                        output */
     Node **moved[2]; /* the relayout of a node to plain [0] or blocked [1], once made */
 } Blocks;
 
@@ -157,15 +153,27 @@ static bool needs_border_copy(const Node *node, int i, int wanted, const Target 
     return halo.top || halo.left || halo.bottom || halo.right;
 }
 
+static void find_plain_resizes(Blocks *b)
+{
+    const Graph *graph = b->graph;
+    for (int k = 0; k < graph->n_nodes; k++) b->plain[graph->nodes[k]->id] = graph->nodes[k]->op == OP_RESIZE;
+    for (int k = graph->n_nodes - 1; k >= 0; k--) { /* readers come later in the order */
+        const Node *reader = graph->nodes[k];
+        if (is_plain_by_nature(reader->op) || b->plain[reader->id]) continue;
+        for (int i = 0; i < reader->n_in; i++) b->plain[reader->in[i]->id] = false;
+    }
+}
+
 static void decide_blocks(Blocks *b)
 {
+    find_plain_resizes(b);
     int count = b->graph->n_nodes;
     Node **nodes = ARENA_ARRAY(b->graph->arena, Node *, count);
     memcpy(nodes, b->graph->nodes, sizeof *nodes * (size_t)count);
     for (int k = 0; k < count; k++) {
         Node *node = nodes[k];
         for (int i = 0; i < node->n_in; i++) {
-            int wanted = block_wanted(node, i, b->block, b->vector);
+            int wanted = b->plain[node->id] ? 1 : block_wanted(node, i, b->block, b->vector);
             if ((wanted && wanted != b->block[node->in[i]->id]) ||
                 needs_border_copy(node, i, wanted, b->target))
                 node->in[i] = in_block(b, node->in[i], wanted);
@@ -338,6 +346,7 @@ Layout *layout_assign(Graph *graph, const Target *target)
     int room = graph->next_id + 2 * graph->n_nodes + graph->n_outputs + 1; /* ids that relayouts may take */
     Blocks blocks = {.graph = graph, .target = target, .vector = target->blas ? 1 : target->vector};
     blocks.block = ARENA_ARRAY(graph->arena, int, room);
+    blocks.plain = ARENA_ARRAY(graph->arena, bool, room);
     for (int i = 0; i < 2; i++) blocks.moved[i] = ARENA_ARRAY(graph->arena, Node *, room);
     decide_blocks(&blocks);
     graph_sort(graph);

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Wrong inputs and the whole message each gets: errors/NAME.yaml beside errors/NAME.err.
+# Goldens of the command line: wrong inputs and the whole message each gets (errors/NAME.yaml beside errors/NAME.err), and
+# stages of the compilation (stages/NAME.yaml beside stages/NAME.STAGE, for a fixed processor and size).
 # usage: tests/text/run.sh [--rewrite] [NAME...]     SEGC=PROGRAM overrides build/segc
 cd "$(dirname "$0")/../.." || exit 3
 segc=${SEGC:-build/segc}
@@ -33,5 +34,17 @@ for yaml in tests/text/errors/*.yaml; do
         passed=$((passed + 1))
     fi
 done
-echo "tests/text: $passed messages as expected, $failed not"
+for golden in tests/text/stages/*.*; do
+    stage=${golden##*.}
+    yaml=${golden%.*}.yaml
+    name=$(basename "$yaml" .yaml)
+    [ "$stage" != yaml ] || continue
+    if [ $# -gt 0 ]; then
+        case " $* " in *" $name "*) ;; *) continue ;; esac
+    fi
+    "$segc" show "$yaml" --cpu x86-64-v3 --size 16x24 --stage "$stage" >"$got" 2>&1
+    if [ $rewrite = yes ]; then cp "$got" "$golden"; fi
+    if diff -u "$golden" "$got"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+done
+echo "tests/text: $passed texts as expected, $failed not"
 [ $failed -eq 0 ]
