@@ -15,7 +15,9 @@ IMAGE_LIBS  := -lpng -ljpeg -lz
 LIBS        = $(LLVM_LIBS) -lopenblas -lyaml $(IMAGE_LIBS) -lm -lpthread
 
 RUNTIME  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard runtime/*.c))
-COMPILER := $(patsubst %.c,$(BUILD)/%.o,$(filter-out compiler/main.c compiler/command.c,$(wildcard compiler/*.c)) $(wildcard codegen/*.c))
+# The command line; all else is the library that tests link too.
+COMMANDS := compiler/main.c compiler/command.c compiler/bench.c compiler/bench_text.c
+COMPILER := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(COMMANDS),$(wildcard compiler/*.c)) $(wildcard codegen/*.c))
 TESTS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/*.c tests/table/*.c))
 
 # Debian packages: to build, to test.
@@ -51,7 +53,7 @@ $(BUILD)/libsegrt_images.a:
 	ar -M < $@.mri
 	@mv $@.tmp $@ && rm -f $@.mri
 
-$(BUILD)/segc: $(BUILD)/compiler/main.o $(BUILD)/compiler/command.o $(COMPILER) $(RUNTIME) $(BUILD)/libsegrt.a $(BUILD)/libsegrt_images.a
+$(BUILD)/segc: $(COMMANDS:%.c=$(BUILD)/%.o) $(COMPILER) $(RUNTIME) $(BUILD)/libsegrt.a $(BUILD)/libsegrt_images.a
 	$(CC) $(OPT) $(CFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
 
 $(BUILD)/tests/run: $(TESTS) $(COMPILER) $(RUNTIME)

@@ -23,6 +23,8 @@ static const struct CommandInfo {
     {"build", "FILE -o PROG", "write a standalone program", command_build},
     {"run", "FILE VERB ...", "compile in memory and do what the program would: info, predict, eval, bench",
      command_run},
+    {"bench", "FILE [--json]", "time it fused, not fused, and as im2col + OpenBLAS does it; every kernel",
+     command_bench},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -45,6 +47,18 @@ static bool set_batch(Command *c, const char *text)
 {
     char *end;
     return parse_count(text, &end, &c->model_options.batch) && !*end;
+}
+
+static bool set_runs(Command *c, const char *text)
+{
+    char *end;
+    return parse_count(text, &end, &c->runs) && !*end;
+}
+
+static bool set_threads(Command *c, const char *text)
+{
+    char *end;
+    return parse_count(text, &end, &c->threads) && !*end;
 }
 
 static bool set_setting(Command *c, const char *text)
@@ -134,7 +148,9 @@ static const struct OptionInfo {
     {"--stage", "STAGE", "what show prints", set_stage},
     {"--no-fuse", NULL, "a kernel for every node", set_no_fuse},
     {"--no-reuse", NULL, "memory of its own for every value", set_no_reuse},
-    {"--json", NULL, "stats as JSON", set_json},
+    {"--runs", "N", "runs that bench times (as many as fit in 3 s, 10 to 200)", set_runs},
+    {"--threads", "T", "threads that bench uses (SEGRT_THREADS, or all processors)", set_threads},
+    {"--json", NULL, "stats and bench as JSON", set_json},
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
 

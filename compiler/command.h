@@ -15,6 +15,7 @@ struct Command {
     ModelOptions model_options;
     const char *cpu;
     bool no_fuse, no_reuse, json;
+    int64_t runs, threads; /* of bench; 0: not said */
     const char *stage, *out;
     BuildEmit emit;
     const char **outputs; /* --output */
@@ -31,6 +32,13 @@ int command_show(Command *c);
 int command_stats(Command *c);
 int command_build(Command *c);
 int command_run(Command *c);
+int command_bench(Command *c); /* bench.c */
+
+/* What every command starts with: the model, or NULL after its mistakes were printed. */
+Model *command_load(Command *c);
+/* Classes where the predicted output has a channel per class, else the output itself; or what --output names.
+ */
+PassOptions command_outputs(Command *c, const Model *model);
 
 /* Fills command from argv; prints help, or what is wrong, and then returns an exit status other than 0 or
  * leaves run NULL. */

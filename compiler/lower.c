@@ -394,6 +394,7 @@ StepList *lower_groups(const Fusion *fusion)
     Arena *arena = fusion->layout->arena;
     StepList *list = ARENA_NEW(arena, StepList);
     list->arena = arena;
+    list->fusion = fusion;
     bool *cleared = ARENA_ARRAY(arena, bool, fusion->layout->n_storages);
     for (int once = 1; once >= 0; once--)
         for (int i = 0; i < fusion->n_groups; i++) {

@@ -42,7 +42,8 @@ typedef struct Step {
 
 typedef struct StepList {
     Arena *arena;
-    Step *steps; /* static ones first */
+    const Fusion *fusion; /* whose groups the steps compute */
+    Step *steps;          /* static ones first */
     int n_steps, cap_steps;
     Kernel **kernels;
     int n_kernels, cap_kernels;

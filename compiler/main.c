@@ -32,8 +32,7 @@ static int print_text(const char *text)
     return RT_OK;
 }
 
-/* What every command starts with: the model, or NULL after its mistakes were printed. */
-static Model *load(Command *c)
+Model *command_load(Command *c)
 {
     Model *model = model_load(c->arena, c->diag, c->file, &c->model_options);
     if (!model || diag_failed(c->diag)) {
@@ -50,9 +49,7 @@ static const Output *find_output(const Graph *graph, const char *name)
     return NULL;
 }
 
-/* Classes where the predicted output has a channel per class, else the output itself; or what --output names.
- */
-static PassOptions choose_outputs(Command *c, const Model *model)
+PassOptions command_outputs(Command *c, const Model *model)
 {
     PassOptions passes = {.predict = model->predict};
     const char **wanted = ARENA_ARRAY(c->arena, const char *, c->n_outputs + 1);
@@ -75,7 +72,7 @@ static Build *compile(Command *c, Model *model, void (*stage)(void *, const char
 {
     Stats *stats = stats_collect(c->arena, model, STATS_UNKNOWN);
     BuildOptions options = {.cpu = c->cpu,
-                            .passes = choose_outputs(c, model),
+                            .passes = command_outputs(c, model),
                             .no_fuse = c->no_fuse,
                             .no_reuse = c->no_reuse,
                             .model = model,
@@ -89,7 +86,7 @@ static Build *compile(Command *c, Model *model, void (*stage)(void *, const char
 
 int command_check(Command *c)
 {
-    Model *model = load(c);
+    Model *model = command_load(c);
     if (!model) return RT_BAD_INPUT;
     printf("%s: %s, %d nodes, %d parameters, output %s: %s\n", c->file, model->name, model->graph->n_nodes,
            model->graph->n_params, model->predict,
@@ -108,7 +105,7 @@ static void keep_stage(void *user, const char *stage, const char *text)
 int command_show(Command *c)
 {
     if (!c->stage) return fail_usage("show needs --stage NAME", "");
-    Model *model = load(c);
+    Model *model = command_load(c);
     if (!model) return RT_BAD_INPUT;
     if (!strcmp(c->stage, "dot")) return print_text(graph_dot(model->graph));
     c->stage_names = text_new(c->arena);
@@ -125,7 +122,7 @@ int command_show(Command *c)
 
 int command_stats(Command *c)
 {
-    Model *model = load(c);
+    Model *model = command_load(c);
     if (!model) return RT_BAD_INPUT;
     Stats *stats = stats_collect(c->arena, model, STATS_UNKNOWN);
     Build *build = compile(c, model, NULL);
@@ -137,7 +134,7 @@ int command_stats(Command *c)
 int command_build(Command *c)
 {
     if (!c->out) return fail_usage("build needs -o FILE", "");
-    Model *model = load(c);
+    Model *model = command_load(c);
     if (!model) return RT_BAD_INPUT;
     Build *build = compile(c, model, NULL);
     if (!build) return RT_BAD_INPUT;
@@ -150,7 +147,7 @@ int command_build(Command *c)
 
 int command_run(Command *c)
 {
-    Model *model = load(c);
+    Model *model = command_load(c);
     if (!model) return RT_BAD_INPUT;
     Build *build = compile(c, model, NULL);
     if (!build) return RT_BAD_INPUT;

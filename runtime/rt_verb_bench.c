@@ -1,25 +1,12 @@
 /* `PROG bench`: whole runs timed one by one; with --kernels also every step, compared with what the machine
- * can do. Before each run, outside the time, the inputs are filled anew, since a run may overwrite them and
- * odd numbers (denormals) could be slow. */
+ * can do. */
+#include "rt_bench.h"
 #include "rt_json_out.h"
 #include "rt_memory.h"
-#include "rt_peak.h"
 #include "rt_program.h"
-#include "rt_rand.h"
 #include "rt_report.h"
 #include "rt_session.h"
 #include "rt_verbs.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum {
-    LEAST_RUNS = 10, /* without --runs: as many as fit in RUN_SECONDS, within these bounds */
-    MOST_RUNS = 200,
-};
-
-static const double RUN_SECONDS = 3;
 
 typedef struct Bench {
     VerbSession wish;
@@ -35,53 +22,16 @@ typedef struct Bench {
     MachinePeak peak;     /* with --kernels */
 } Bench;
 
-/* Uniform values of about the size that normalised pictures have; the same for every run. */
-static void fill_inputs(const Bench *bench)
-{
-    for (uint32_t i = 0; i < bench->header->tensors.count; i++) {
-        const ProgramTensor *tensor = &program_tensors(bench->header)[i];
-        if (tensor->role != ROLE_INPUT) continue;
-        void *data = session_address(bench->session, tensor);
-        if (tensor->dtype == DTYPE_F32)
-            rand_uniform(rand_key(1, "bench"), 0, tensor->bytes / 4, 2, data);
-        else
-            memset(data, 0, tensor->bytes);
-    }
-}
-
-static RtStatus timed_run(const Bench *bench, double *seconds, RtError *err)
-{
-    fill_inputs(bench);
-    double start = session_clock();
-    RtStatus status = segrt_run(bench->session, err);
-    *seconds = session_clock() - start;
-    return status;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The first run, which also prepares, and the others before timing; *seconds is the last one's. */
 static RtStatus warm_up(Bench *bench, double *steps, double *seconds, RtError *err)
 {
-    fill_inputs(bench);
-    RtStatus status = session_run_timed(bench->session, steps, err);
+    RtStatus status = bench_run_steps(bench->session, steps, err);
     for (uint32_t i = 0; i < bench->header->steps.count; i++) {
         double time = steps[i];
         *(program_steps(bench->header)[i].phase == PHASE_PREPARE ? &bench->prepare : seconds) += time;
     }
-    for (int64_t i = 1; i < bench->warmup && !status; i++) status = timed_run(bench, seconds, err);
+    for (int64_t i = 1; i < bench->warmup && !status; i++) status = bench_run(bench->session, seconds, err);
     return status;
-}
-
-static void choose_runs(Bench *bench, double seconds)
-{
-    if (bench->runs) return;
-    double fit = seconds > 0 ? RUN_SECONDS / seconds : MOST_RUNS;
-    bench->runs = fit < LEAST_RUNS ? LEAST_RUNS : fit > MOST_RUNS ? MOST_RUNS : (int64_t)fit;
 }
 
 static RtStatus no_memory(const Bench *bench, RtError *err)
@@ -96,25 +46,14 @@ static RtStatus measure_runs(Bench *bench, RtError *err)
     RtStatus status = warm_up(bench, steps, &seconds, err);
     rt_free(steps);
     if (status) return status;
-    choose_runs(bench, seconds);
+    if (!bench->runs) bench->runs = bench_choose_runs(seconds);
     bench->runs_seconds = rt_alloc((size_t)bench->runs * sizeof *bench->runs_seconds);
     if (!bench->runs_seconds) return no_memory(bench, err);
     for (int64_t i = 0; i < bench->runs && !status; i++)
-        status = timed_run(bench, &bench->runs_seconds[i], err);
-    qsort(bench->runs_seconds, (size_t)bench->runs, sizeof *bench->runs_seconds, by_value);
+        status = bench_run(bench->session, &bench->runs_seconds[i], err);
+    bench_sort(bench->runs_seconds, bench->runs);
     bench->memory = segrt_memory(bench->session);
     return status;
-}
-
-/* times holds runs rows of one time per step; each step's median goes to step_seconds. */
-static void take_medians(Bench *bench, const double *times, double *column)
-{
-    uint32_t count = bench->header->steps.count;
-    for (uint32_t step = 0; step < count; step++) {
-        for (int64_t run = 0; run < bench->runs; run++) column[run] = times[run * count + step];
-        qsort(column, (size_t)bench->runs, sizeof *column, by_value);
-        bench->step_seconds[step] = column[bench->runs / 2];
-    }
 }
 
 /* By falling time; insertion, since steps are some hundred. */
@@ -132,36 +71,29 @@ static RtStatus measure_kernels(Bench *bench, RtError *err)
 {
     uint32_t count = bench->header->steps.count;
     double *times = rt_alloc((size_t)bench->runs * count * sizeof *times);
-    double *column = rt_alloc((size_t)bench->runs * sizeof *column);
     bench->step_seconds = rt_alloc(count * sizeof *bench->step_seconds);
     bench->order = rt_alloc(count * sizeof *bench->order);
     RtStatus status = RT_OK;
-    if (!times || !column || !bench->step_seconds || !bench->order) status = no_memory(bench, err);
-    for (int64_t run = 0; run < bench->runs && !status; run++) {
-        fill_inputs(bench);
-        status = session_run_timed(bench->session, times + run * count, err);
-    }
+    if (!times || !bench->step_seconds || !bench->order) status = no_memory(bench, err);
+    for (int64_t run = 0; run < bench->runs && !status; run++)
+        status = bench_run_steps(bench->session, times + run * count, err);
+    if (!status) status = bench_step_medians(times, bench->runs, count, bench->step_seconds, err);
     if (!status) {
-        take_medians(bench, times, column);
         sort_steps(bench);
         status = peak_measure(session_pool(bench->session), &bench->peak, err);
     }
     rt_free(times);
-    rt_free(column);
     return status;
-}
-
-/* The smallest time that at least the given share of runs did not exceed. */
-static double percentile(const Bench *bench, double share)
-{
-    int64_t rank = (int64_t)ceil(share * (double)bench->runs);
-    return bench->runs_seconds[rank < 1 ? 0 : rank - 1];
 }
 
 static double median(const Bench *bench)
 {
-    const double *seconds = bench->runs_seconds;
-    return (seconds[(bench->runs - 1) / 2] + seconds[bench->runs / 2]) / 2;
+    return bench_median(bench->runs_seconds, bench->runs);
+}
+
+static double p95(const Bench *bench)
+{
+    return bench_percentile(bench->runs_seconds, bench->runs, 0.95);
 }
 
 static double images_per_second(const Bench *bench)
@@ -169,20 +101,10 @@ static double images_per_second(const Bench *bench)
     return (double)bench->header->batch / median(bench);
 }
 
-/* What a step reached. */
-typedef struct Speed {
-    double flops, bytes;             /* per second */
-    double flops_share, bytes_share; /* of the machine's peak, in percent */
-} Speed;
-
-static Speed step_speed(const Bench *bench, uint32_t step)
+static BenchSpeed step_speed(const Bench *bench, uint32_t step)
 {
     const ProgramStep *s = &program_steps(bench->header)[step];
-    double seconds = bench->step_seconds[step];
-    Speed speed = {.flops = s->flops / seconds, .bytes = s->bytes / seconds};
-    speed.flops_share = 100 * speed.flops / bench->peak.flops;
-    speed.bytes_share = 100 * speed.bytes / bench->peak.bytes;
-    return speed;
+    return bench_speed(s->flops, s->bytes, bench->step_seconds[step], &bench->peak);
 }
 
 static bool is_run_step(const Bench *bench, uint32_t step)
@@ -199,7 +121,7 @@ static RtStatus print_kernels(const Bench *bench, RtError *err)
         uint32_t step = bench->order[i];
         if (!is_run_step(bench, step)) continue;
         const ProgramStep *s = &program_steps(bench->header)[step];
-        Speed speed = step_speed(bench, step);
+        BenchSpeed speed = step_speed(bench, step);
         report_cell(&table, "%.3f", bench->step_seconds[step] * 1e3);
         report_cell(&table, "%.1f", 100 * bench->step_seconds[step] / total);
         report_cell(&table, "%.1f", speed.flops * 1e-9);
@@ -230,7 +152,7 @@ static RtStatus print_bench(const Bench *bench, RtError *err)
            (long long)header->batch, segrt_threads(bench->session), (long long)bench->runs,
            (long long)bench->warmup);
     printf("median   %9.3f ms   %.2f images/s\n", median(bench) * 1e3, images_per_second(bench));
-    printf("p95      %9.3f ms\n", percentile(bench, 0.95) * 1e3);
+    printf("p95      %9.3f ms\n", p95(bench) * 1e3);
     printf("min      %9.3f ms\n", bench->runs_seconds[0] * 1e3);
     printf("prepare  %9.3f ms   once, after loading weights\n", bench->prepare * 1e3);
     printf("memory   %s planned, %s peak of the process\n", memory_text(bench->memory.planned, planned),
@@ -247,7 +169,7 @@ static void json_kernels(JsonOut *json, const Bench *bench)
         uint32_t step = bench->order[i];
         if (!is_run_step(bench, step)) continue;
         const ProgramStep *s = &program_steps(bench->header)[step];
-        Speed speed = step_speed(bench, step);
+        BenchSpeed speed = step_speed(bench, step);
         json_out_open(json, NULL, '{');
         json_out_text(json, "name", program_text(bench->header, s->name));
         json_out_text(json, "kind", program_text(bench->header, s->kind));
@@ -274,7 +196,7 @@ static void json_bench(const Bench *bench)
     json_out_integer(&json, "runs", bench->runs);
     json_out_integer(&json, "warmup", bench->warmup);
     json_out_number(&json, "median_ms", median(bench) * 1e3);
-    json_out_number(&json, "p95_ms", percentile(bench, 0.95) * 1e3);
+    json_out_number(&json, "p95_ms", p95(bench) * 1e3);
     json_out_number(&json, "min_ms", bench->runs_seconds[0] * 1e3);
     json_out_number(&json, "prepare_ms", bench->prepare * 1e3);
     json_out_number(&json, "images_per_second", images_per_second(bench));
