@@ -287,10 +287,11 @@ void lower_finish_step(StepList *list, Step *step, Kernel *kernel)
 {
     const char *text = loop_text(list->arena, kernel);
     for (int i = 0; i < list->n_kernels && !step->kernel; i++)
-        if (!strcmp(loop_text(list->arena, list->kernels[i]), text)) step->kernel = list->kernels[i];
+        if (!strcmp(list->texts[i], text)) step->kernel = list->kernels[i];
     if (!step->kernel) {
         step->kernel = kernel;
         ARENA_PUSH(list->arena, list->kernels, list->n_kernels, list->cap_kernels, kernel);
+        ARENA_PUSH(list->arena, list->texts, list->n_texts, list->cap_texts, text);
     }
     ARENA_PUSH(list->arena, list->steps, list->n_steps, list->cap_steps, *step);
 }

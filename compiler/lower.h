@@ -47,6 +47,8 @@ typedef struct StepList {
     int n_steps, cap_steps;
     Kernel **kernels;
     int n_kernels, cap_kernels;
+    const char **texts; /* of the kernels before they had names, by which equal ones are found */
+    int n_texts, cap_texts;
 } StepList;
 
 StepList *lower_groups(const Fusion *fusion);
