@@ -1,6 +1,7 @@
 /* Reading the command line. One table of commands, one of options; both also print the help. */
 #define _GNU_SOURCE
 #include "command.h"
+#include "../codegen/cpu_target.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -285,5 +286,11 @@ int command_parse(Command *c, Arena *arena, int argc, char **argv)
         if (!strcmp(commands[i].name, argv[1])) c->run = commands[i].run;
     }
     if (!c->run) return unknown(c, "command", argv[1], known, N_COMMANDS);
-    return parse_words(c, argc, argv);
+    int status = parse_words(c, argc, argv);
+    const char *error = NULL;
+    if (status == RT_OK && !cpu_target(arena, c->cpu, &error)) {
+        fprintf(stderr, "segc: error: --cpu: %s\n", error);
+        status = RT_USAGE;
+    }
+    return status;
 }
