@@ -1,4 +1,4 @@
-/* Minimal filtering F(4x4, 3x3): see conv_spec.h for the algorithm. Inputs of a block of tiles are
+/* Minimal filtering of 3x3 filters: see conv_spec.h for the algorithm. Inputs of a block of tiles are
  * transformed for all channels, then 36 matrix products run through the template's micro-kernel (a tile is
  * its pixel), then products are transformed back and go through the epilogue. */
 #include "cpu_conv.h"
@@ -11,10 +11,20 @@ typedef struct Wino {
     const ConvSpec *spec;
     const Winograd *w;
     LLVMValueRef table;            /* tiles: 5 integers each, as in WinogradTile, `in` in bytes */
+    LLVMValueRef filter_of;        /* the transformed filter of each product */
     LLVMValueRef inputs, products; /* of the block (or of all tiles) */
     LLVMValueRef spare;            /* one tile of outputs */
     LLVMValueRef n, first, count;  /* picture; the block's first tile and how many it has */
 } Wino;
+
+static LLVMValueRef constant_table(Emit *e, const char *name, LLVMValueRef *field, int64_t count)
+{
+    LLVMValueRef table = LLVMAddGlobal(e->module, LLVMArrayType2(e->i64, (uint64_t)count), name);
+    LLVMSetInitializer(table, LLVMConstArray2(e->i64, field, (uint64_t)count));
+    LLVMSetGlobalConstant(table, true);
+    LLVMSetLinkage(table, LLVMPrivateLinkage);
+    return table;
+}
 
 static LLVMValueRef tile_table(Wino *w)
 {
@@ -26,11 +36,19 @@ static LLVMValueRef tile_table(Wino *w)
         const int64_t values[5] = {4 * t->in, t->y, t->x, t->rows, t->cols};
         for (int k = 0; k < 5; k++) field[5 * i + k] = emit_int(e, values[k]);
     }
-    LLVMValueRef table = LLVMAddGlobal(e->module, LLVMArrayType2(e->i64, (uint64_t)(5 * count)), "tiles");
-    LLVMSetInitializer(table, LLVMConstArray2(e->i64, field, (uint64_t)(5 * count)));
-    LLVMSetGlobalConstant(table, true);
-    LLVMSetLinkage(table, LLVMPrivateLinkage);
-    return table;
+    return constant_table(e, "tiles", field, 5 * count);
+}
+
+/* Which transformed filter each product takes. */
+static LLVMValueRef filter_table(Wino *w)
+{
+    LLVMValueRef field[WINOGRAD_MOST * WINOGRAD_MOST];
+    int points = w->w->points;
+    for (int i = 0; i < points * points; i++) {
+        int row = winograd_filter_of(w->w, i / points), column = winograd_filter_of(w->w, i % points);
+        field[i] = emit_int(w->e, row * WINOGRAD_FILTERS + column);
+    }
+    return constant_table(w->e, "filter_of", field, (int64_t)points * points);
 }
 
 static LLVMValueRef tile_field(Wino *w, LLVMValueRef tile, int field)
@@ -68,31 +86,47 @@ static LLVMValueRef minus(Wino *w, LLVMValueRef x, LLVMValueRef y)
 #define POINT_A 0.70710678118654752440
 #define POINT_B 1.41421356237309504880
 
-/* B^T d for one column. With points +-a and +-b, rows pair up into an even and an odd part. */
-static void transform_input(Wino *w, const LLVMValueRef *d, LLVMValueRef *out)
+/* The points +-a, +-b and infinity on 5 inputs. Rows pair up into an even and an odd part; a^2 b^2 is 1. */
+static void transform_five(Wino *w, const LLVMValueRef *d, LLVMValueRef *out)
 {
     const double a = POINT_A, b = POINT_B, a2 = 0.5, b2 = 2;
-    LLVMValueRef even_a = plus_times(w, d[4], -b2, d[2]), even_b = plus_times(w, d[4], -a2, d[2]);
-    LLVMValueRef odd_a = times(w, a, plus_times(w, d[3], -b2, d[1]));
-    LLVMValueRef odd_b = times(w, b, plus_times(w, d[3], -a2, d[1]));
-    out[0] = plus_times(w, plus(w, d[0], d[4]), -(a2 + b2), d[2]); /* a2 * b2 is 1 */
-    out[1] = plus(w, even_a, odd_a);
-    out[2] = minus(w, even_a, odd_a);
-    out[3] = plus(w, even_b, odd_b);
-    out[4] = minus(w, even_b, odd_b);
-    out[5] = plus_times(w, plus(w, d[1], d[5]), -(a2 + b2), d[3]);
+    LLVMValueRef odd_a = plus_times(w, d[3], -b2, d[1]), even_a = plus_times(w, d[2], -b2, d[0]);
+    LLVMValueRef odd_b = plus_times(w, d[3], -a2, d[1]), even_b = plus_times(w, d[2], -a2, d[0]);
+    out[0] = plus_times(w, odd_a, a, even_a);
+    out[1] = plus_times(w, odd_a, -a, even_a);
+    out[2] = plus_times(w, odd_b, b, even_b);
+    out[3] = plus_times(w, odd_b, -b, even_b);
+    out[4] = plus_times(w, plus(w, d[0], d[4]), -(a2 + b2), d[2]);
+}
+
+/* B^T d for one column. */
+static void transform_input(Wino *w, const LLVMValueRef *d, LLVMValueRef *out)
+{
+    if (w->w->stride == 2) {
+        const LLVMValueRef outer[5] = {d[0], d[2], d[4], d[6], d[8]};
+        transform_five(w, outer, out);
+        for (int i = 0; i < WINOGRAD_OUT; i++) out[5 + i] = d[2 * i + 1];
+        return;
+    }
+    const double a2 = 0.5, b2 = 2;
+    out[0] = plus_times(w, plus(w, d[0], d[4]), -(a2 + b2), d[2]); /* the point 0 */
+    transform_five(w, d + 1, out + 1);
 }
 
 /* A^T m for one column. */
 static void transform_product(Wino *w, const LLVMValueRef *m, LLVMValueRef *out)
 {
     const double a = POINT_A, b = POINT_B;
-    LLVMValueRef sum_a = plus(w, m[1], m[2]), difference_a = minus(w, m[1], m[2]);
-    LLVMValueRef sum_b = plus(w, m[3], m[4]), difference_b = minus(w, m[3], m[4]);
-    out[0] = plus(w, m[0], plus(w, sum_a, sum_b));
+    bool polyphase = w->w->stride == 2;
+    const LLVMValueRef *p = polyphase ? m : m + 1; /* those of +-a, +-b, infinity */
+    LLVMValueRef sum_a = plus(w, p[0], p[1]), difference_a = minus(w, p[0], p[1]);
+    LLVMValueRef sum_b = plus(w, p[2], p[3]), difference_b = minus(w, p[2], p[3]);
+    out[0] = plus(w, sum_a, sum_b);
     out[1] = plus_times(w, times(w, a, difference_a), b, difference_b);
     out[2] = plus_times(w, times(w, a * a, sum_a), b * b, sum_b);
-    out[3] = plus_times(w, plus_times(w, m[5], a * a * a, difference_a), b * b * b, difference_b);
+    out[3] = plus_times(w, plus_times(w, p[4], a * a * a, difference_a), b * b * b, difference_b);
+    if (!polyphase) out[0] = plus(w, m[0], out[0]);
+    for (int i = 0; polyphase && i < WINOGRAD_OUT; i++) out[i] = plus(w, out[i], m[5 + i]);
 }
 
 static LLVMValueRef load(Wino *w, LLVMValueRef base, int64_t floats)
@@ -140,18 +174,19 @@ static void emit_inputs(Wino *w, LLVMValueRef in_block)
     EmitLoop slot = emit_loop_begin(e, emit_int(e, 0), w->count, 1, NULL, 0, false);
     LLVMValueRef tile = LLVMBuildNSWAdd(e->b, w->first, slot.counter, "");
     LLVMValueRef in = emit_address(e, picture, tile_field(w, tile, 0));
-    LLVMValueRef half[WINOGRAD_IN][WINOGRAD_IN];
-    for (int x = 0; x < WINOGRAD_IN; x++) {
-        LLVMValueRef column[WINOGRAD_IN], out[WINOGRAD_IN];
-        for (int y = 0; y < WINOGRAD_IN; y++) column[y] = load(w, in, y * step_y + x * step_x);
+    LLVMValueRef half[WINOGRAD_MOST][WINOGRAD_MOST];
+    int points = w->w->points;
+    for (int x = 0; x < points; x++) {
+        LLVMValueRef column[WINOGRAD_MOST], out[WINOGRAD_MOST];
+        for (int y = 0; y < points; y++) column[y] = load(w, in, y * step_y + x * step_x);
         transform_input(w, column, out);
-        for (int y = 0; y < WINOGRAD_IN; y++) half[y][x] = out[y];
+        for (int y = 0; y < points; y++) half[y][x] = out[y];
     }
     LLVMValueRef to = slot_address(w, w->inputs, in_block, slot.counter);
-    for (int y = 0; y < WINOGRAD_IN; y++) {
-        LLVMValueRef out[WINOGRAD_IN];
+    for (int y = 0; y < points; y++) {
+        LLVMValueRef out[WINOGRAD_MOST];
         transform_input(w, half[y], out);
-        for (int x = 0; x < WINOGRAD_IN; x++) store(w, out[x], to, (y * WINOGRAD_IN + x) * w->w->in_stride);
+        for (int x = 0; x < points; x++) store(w, out[x], to, (y * points + x) * w->w->in_stride);
     }
     emit_loop_end(e, &slot, NULL, NULL);
 }
@@ -185,7 +220,9 @@ static void emit_products(Wino *w, LLVMValueRef point)
     int64_t tiles = s->filter_blocks / s->schedule.vectors;
     LLVMValueRef in = emit_address(e, w->inputs, scaled(e, point, 4 * w->w->in_stride));
     LLVMValueRef out = emit_address(e, w->products, scaled(e, point, 4 * w->w->product_stride));
-    LLVMValueRef filters = emit_address(e, e->buffers[1], scaled(e, point, 4 * tiles * tile_floats));
+    LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, e->i64, w->filter_of, &point, 1, "");
+    LLVMValueRef filters = emit_address(
+        e, e->buffers[1], scaled(e, LLVMBuildLoad2(e->b, e->i64, slot, ""), 4 * tiles * tile_floats));
     EmitLoop tile = emit_loop_begin(e, emit_int(e, 0), emit_int(e, tiles), 1, NULL, 0, false);
     emit_conv_product(
         e, product, in, emit_address(e, filters, scaled(e, tile.counter, 4 * tile_floats)),
@@ -253,11 +290,11 @@ static void emit_outputs(Wino *w, LLVMValueRef filter_block)
     EmitLoop slot = emit_loop_begin(e, emit_int(e, 0), w->count, 1, NULL, 0, false);
     LLVMValueRef tile = LLVMBuildNSWAdd(e->b, w->first, slot.counter, "");
     LLVMValueRef from = slot_address(w, w->products, filter_block, slot.counter);
-    LLVMValueRef half[WINOGRAD_OUT][WINOGRAD_IN], y[WINOGRAD_OUT][WINOGRAD_OUT];
-    for (int x = 0; x < WINOGRAD_IN; x++) {
-        LLVMValueRef column[WINOGRAD_IN], out[WINOGRAD_OUT];
-        for (int r = 0; r < WINOGRAD_IN; r++)
-            column[r] = load(w, from, (r * WINOGRAD_IN + x) * w->w->product_stride);
+    LLVMValueRef half[WINOGRAD_OUT][WINOGRAD_MOST], y[WINOGRAD_OUT][WINOGRAD_OUT];
+    int points = w->w->points;
+    for (int x = 0; x < points; x++) {
+        LLVMValueRef column[WINOGRAD_MOST], out[WINOGRAD_OUT];
+        for (int r = 0; r < points; r++) column[r] = load(w, from, (r * points + x) * w->w->product_stride);
         transform_product(w, column, out);
         for (int r = 0; r < WINOGRAD_OUT; r++) half[r][x] = out[r];
     }
@@ -305,7 +342,7 @@ static void emit_fused_unit(Wino *w, LLVMValueRef unit)
     LLVMValueRef full = LLVMBuildICmp(e->b, LLVMIntSGT, left, emit_int(e, size), "");
     w->count = LLVMBuildSelect(e->b, full, emit_int(e, size), left, "");
     emit_all(w, w->w->in_blocks, emit_inputs);
-    emit_all(w, WINOGRAD_POINTS, emit_products);
+    emit_all(w, winograd_products(w->w), emit_products);
     emit_all(w, w->spec->filter_blocks, emit_outputs);
 }
 
@@ -315,12 +352,14 @@ static void emit_phase_unit(Wino *w, LLVMValueRef unit)
     Emit *e = w->e;
     WinogradPhase phase = w->w->phase;
     int64_t per_picture = phase == WINOGRAD_INPUT     ? w->w->in_blocks
-                          : phase == WINOGRAD_PRODUCT ? WINOGRAD_POINTS
+                          : phase == WINOGRAD_PRODUCT ? winograd_products(w->w)
                                                       : w->spec->filter_blocks;
     w->n = LLVMBuildUDiv(e->b, unit, emit_int(e, per_picture), "");
     LLVMValueRef index = LLVMBuildURem(e->b, unit, emit_int(e, per_picture), "");
-    w->inputs = emit_address(e, e->buffers[3], scaled(e, w->n, 4 * WINOGRAD_POINTS * w->w->in_stride));
-    w->products = emit_address(e, e->buffers[4], scaled(e, w->n, 4 * WINOGRAD_POINTS * w->w->product_stride));
+    w->inputs =
+        emit_address(e, e->buffers[3], scaled(e, w->n, 4 * winograd_products(w->w) * w->w->in_stride));
+    w->products =
+        emit_address(e, e->buffers[4], scaled(e, w->n, 4 * winograd_products(w->w) * w->w->product_stride));
     w->first = emit_int(e, 0);
     w->count = emit_int(e, w->w->n_tiles);
     if (phase == WINOGRAD_INPUT)
@@ -337,8 +376,9 @@ void emit_winograd_units(Emit *e)
     Wino w = {.e = e, .spec = s, .w = s->winograd};
     assert(s->in_lanes == s->schedule.block);
     w.table = tile_table(&w);
-    int64_t inputs = 4 * WINOGRAD_POINTS * w.w->in_stride,
-            products = 4 * WINOGRAD_POINTS * w.w->product_stride;
+    w.filter_of = filter_table(&w);
+    int64_t inputs = 4 * winograd_products(w.w) * w.w->in_stride,
+            products = 4 * winograd_products(w.w) * w.w->product_stride;
     w.inputs = e->scratch;
     w.products = emit_address(e, e->scratch, emit_int(e, inputs));
     w.spare = emit_address(e, e->scratch, emit_int(e, w.w->phase == WINOGRAD_FUSED ? inputs + products : 0));

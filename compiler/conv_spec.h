@@ -34,15 +34,26 @@ typedef struct ConvSchedule {
     int filter_parts; /* work units a row block is split into, by filters */
 } ConvSchedule;
 
-/* Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2016, arXiv 1509.09308), with the points 0,
- * +-1/sqrt 2, +-sqrt 2 and infinity, which keep the rounding error near that of direct convolution. Per tile
- * of 4x4 outputs, d the 6x6 inputs, g a filter:
+/* Winograd's minimal filtering (Lavin and Gray 2016, arXiv 1509.09308) of 3x3 filters g on tiles of 4x4
+ * outputs Y from inputs d:
  *
- *     Y = A^T [ (G g G^T) . (B^T d B) ] A        the product, summed over input channels, is 36 matrix
- * products over many tiles
+ *     Y = A^T [ (G g G^T) . (B^T d B) ] A        the product, summed over input channels, is a matrix product
+ * per point over tiles
  *
- * A dilated convolution is the same on the interleaved sub-grids of pixels that see each other. */
-enum { WINOGRAD_IN = 6, WINOGRAD_OUT = 4, WINOGRAD_POINTS = 36 };
+ * Stride 1 is F(4x4, 3x3): 6 points per axis, 0, +-1/sqrt 2, +-sqrt 2 and infinity, which keep the rounding
+ * error near that of direct convolution; 36 products in place of 144. A dilated convolution is the same on
+ * the interleaved sub-grids of pixels that see each other.
+ *
+ * Stride 2 goes by polyphase pieces: along an axis, output j is g0*d[2j] + g2*d[2j+2], an F(4, 2) on every
+ * other input with the points
+ * +-1/sqrt 2, +-sqrt 2 and infinity, plus g1*d[2j+1], four products with the same filter. So 9 points per
+ * axis on 9 inputs, of which the last four share one transformed filter: 81 products in place of 144, and 6
+ * filters per axis again. */
+enum {
+    WINOGRAD_OUT = 4,     /* outputs of a tile along an axis */
+    WINOGRAD_FILTERS = 6, /* transformed filters along an axis */
+    WINOGRAD_MOST = 9,    /* points, and inputs, along an axis at most */
+};
 
 typedef struct WinogradTile {
     int64_t in;         /* element of d(0,0) in the input, from the picture's and channel block's start */
@@ -59,7 +70,8 @@ typedef enum WinogradPhase {
 
 typedef struct Winograd {
     WinogradPhase phase;
-    int64_t dilation;
+    int64_t stride, dilation;
+    int points;                   /* along an axis, and as many inputs: 6 or 9 */
     int64_t n_tiles, block_tiles; /* of one picture; of one unit */
     const WinogradTile *tiles;
     /* Floats of a block's transformed inputs [36][in blocks][block_tiles][block] and products [36][filter
@@ -67,8 +79,12 @@ typedef struct Winograd {
     int64_t in_blocks, in_stride, product_stride;
 } Winograd;
 
-/* The two transforms' matrices, rows first. */
-extern const double winograd_filter[WINOGRAD_IN][3]; /* G */
+/* G, rows first, for a stride of 1 or 2. */
+extern const double winograd_filter[3][WINOGRAD_FILTERS][3];
+/* Which of the transformed filters a point has, along an axis. */
+int winograd_filter_of(const Winograd *w, int point);
+/* points^2 */
+int64_t winograd_products(const Winograd *w);
 
 struct ConvSpec {
     const Winograd *winograd; /* NULL: direct */

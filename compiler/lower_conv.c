@@ -109,7 +109,7 @@ static int64_t count_spec_units(const ConvSpec *spec)
     switch (w->phase) {
     case WINOGRAD_FUSED: return spec->n * blocks_of(w->n_tiles, w->block_tiles);
     case WINOGRAD_INPUT: return spec->n * w->in_blocks;
-    case WINOGRAD_PRODUCT: return spec->n * WINOGRAD_POINTS;
+    case WINOGRAD_PRODUCT: return spec->n * winograd_products(w);
     default: return spec->n * spec->filter_blocks;
     }
 }
@@ -120,7 +120,8 @@ static int64_t scratch_bytes(const ConvSpec *spec)
     const Winograd *w = spec->winograd;
     if (!w) return 0;
     int64_t tile = WINOGRAD_OUT * WINOGRAD_OUT * spec->schedule.block;
-    int64_t blocks = w->phase == WINOGRAD_FUSED ? WINOGRAD_POINTS * (w->in_stride + w->product_stride) : 0;
+    int64_t blocks =
+        w->phase == WINOGRAD_FUSED ? winograd_products(w) * (w->in_stride + w->product_stride) : 0;
     return 4 * (blocks + tile);
 }
 
@@ -161,8 +162,8 @@ static void lower_winograd_phases(StepList *list, const Fusion *fusion, const Gr
     const Winograd *w = spec->winograd;
     Layout *layout = fusion->layout;
     Storage *middle[2] = {
-        layout_storage(layout, STORAGE_ARENA, F32, spec->n * WINOGRAD_POINTS * w->in_stride),
-        layout_storage(layout, STORAGE_ARENA, F32, spec->n * WINOGRAD_POINTS * w->product_stride),
+        layout_storage(layout, STORAGE_ARENA, F32, spec->n * winograd_products(w) * w->in_stride),
+        layout_storage(layout, STORAGE_ARENA, F32, spec->n * winograd_products(w) * w->product_stride),
     };
     for (int phase = WINOGRAD_INPUT; phase <= WINOGRAD_OUTPUT; phase++) {
         ConvSpec *part = ARENA_NEW(list->arena, ConvSpec);
@@ -257,18 +258,19 @@ static void lower_pack_winograd(Lowering *l, const Node *node)
     Coord at = {.block = 1, .lane = expr_int(b, 0)};
     at.n = expr_op2(b, EXPR_MIN, f, expr_int(b, filters - 1));
     at.cb = expr_op2(b, EXPR_MIN, i, expr_int(b, channels - 1));
-    Expr *g[3][3], *half[WINOGRAD_IN][3];
+    Expr *g[3][3], *half[WINOGRAD_FILTERS][3];
+    const double(*matrix)[3] = winograd_filter[node_int(node, A_WINOGRAD)];
     for (int y = 0; y < 3; y++)
         for (int x = 0; x < 3; x++) {
             at.y = expr_int(b, y);
             at.x = expr_int(b, x);
             g[x][y] = loop_let(b, "g", lower_value_if(l, weight, &at, guard));
         }
-    for (int p = 0; p < WINOGRAD_IN; p++)
-        for (int x = 0; x < 3; x++) half[p][x] = loop_let(b, "h", combine3(l, winograd_filter[p], g[x]));
+    for (int p = 0; p < WINOGRAD_FILTERS; p++)
+        for (int x = 0; x < 3; x++) half[p][x] = loop_let(b, "h", combine3(l, matrix[p], g[x]));
     Expr *to = expr_add(b, expr_scale(b, expr_add(b, expr_scale(b, ob, units * unit), i), block), lane);
-    for (int p = 0; p < WINOGRAD_POINTS; p++) {
-        Expr *value = combine3(l, winograd_filter[p % WINOGRAD_IN], half[p / WINOGRAD_IN]);
+    for (int p = 0; p < WINOGRAD_FILTERS * WINOGRAD_FILTERS; p++) {
+        Expr *value = combine3(l, matrix[p % WINOGRAD_FILTERS], half[p / WINOGRAD_FILTERS]);
         loop_store(b, out, expr_add(b, to, expr_int(b, p * blocks * units * unit * block)), value);
     }
     while (b->n_open) loop_close(b, NULL);
@@ -278,7 +280,7 @@ static void lower_pack_winograd(Lowering *l, const Node *node)
  * of the raw weight is pulled, so that a folded batch_norm's scale is multiplied on the way. */
 void lower_pack_kernel(Lowering *l, const Node *node)
 {
-    if (node_bool(node, A_WINOGRAD)) {
+    if (node_int(node, A_WINOGRAD)) {
         lower_pack_winograd(l, node);
         return;
     }

@@ -133,7 +133,7 @@ bool pack_filter_shape(Graph *graph, Node *node)
     int64_t taps = (int64_t)node_attr(node, A_TAPS_Y)->n * node_attr(node, A_TAPS_X)->n;
     node->type = (Type){.dtype = F32, .rank = 5};
     int64_t blocks = (filters + block - 1) / block, units = (channels + unit - 1) / unit;
-    bool winograd = node_bool(node, A_WINOGRAD);
+    bool winograd = node_int(node, A_WINOGRAD) != 0;
     int64_t dims[5] = {winograd ? 36 : blocks, winograd ? blocks : units, winograd ? units : taps, unit,
                        block};
     for (int i = 0; i < 5; i++) node->type.dim[i] = dims[i];

@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <string.h>
 
-static Node *pack_phase(Graph *graph, Node *node, int64_t block, int64_t unit, bool dense, bool winograd,
+static Node *pack_phase(Graph *graph, Node *node, int64_t block, int64_t unit, bool dense, int64_t winograd,
                         const ConvPhase *y, const ConvPhase *x)
 {
     Node *packed = graph_add(graph, OP_PACK_FILTER, node->in[1]->name, node->pos, &node->in[1], 1);
@@ -25,7 +25,7 @@ static Node *pack_phase(Graph *graph, Node *node, int64_t block, int64_t unit, b
     node_set_int(packed, A_GROUPS, node_int(node, A_GROUPS));
     node_set_bool(packed, A_DENSE, dense);
     node_set_bool(packed, A_TRANSPOSED, node->op == OP_CONV_TRANSPOSE2D);
-    node_set_bool(packed, A_WINOGRAD, winograd);
+    node_set_int(packed, A_WINOGRAD, winograd);
     bool typed = graph_infer(graph, packed);
     assert(typed);
     (void)typed;
@@ -36,7 +36,7 @@ static void pack_template(Graph *graph, Node *node, const Target *target)
 {
     ConvSchedule s = conv_schedule(node, target);
     bool dense = node_int(node, A_GROUPS) > 1 && !conv_splits_groups(node, s.block);
-    bool winograd = conv_is_winograd(node, target);
+    int64_t winograd = conv_is_winograd(node, target) ? node_rows(node, A_STRIDE) : 0;
     int ny = conv_phases(node, 0), nx = conv_phases(node, 1), n_in = 0;
     Node **in = ARENA_ARRAY(graph->arena, Node *, ny * nx + 2);
     in[n_in++] = node->in[0];
@@ -57,7 +57,7 @@ static void pack_template(Graph *graph, Node *node, const Target *target)
 static void pack_depthwise(Graph *graph, Node *node, const Target *target)
 {
     ConvPhase y = conv_phase(node, 0, 0), x = conv_phase(node, 1, 0);
-    node->in[1] = pack_phase(graph, node, target->vector, 1, false, false, &y, &x);
+    node->in[1] = pack_phase(graph, node, target->vector, 1, false, 0, &y, &x);
 }
 
 void pack_filters(Graph *graph, const Target *target)

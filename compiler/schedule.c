@@ -131,9 +131,9 @@ const char *conv_spec_text(Arena *arena, const Kernel *kernel)
     Text t = text_new(arena);
     const Winograd *w = c->winograd;
     if (w)
-        text_printf(&t, "winograd phase %d dilation %lld tiles %lld by %lld strides %lld,%lld ", w->phase,
-                    (long long)w->dilation, (long long)w->n_tiles, (long long)w->block_tiles,
-                    (long long)w->in_stride, (long long)w->product_stride);
+        text_printf(&t, "winograd phase %d stride %lld dilation %lld tiles %lld by %lld strides %lld,%lld ",
+                    w->phase, (long long)w->stride, (long long)w->dilation, (long long)w->n_tiles,
+                    (long long)w->block_tiles, (long long)w->in_stride, (long long)w->product_stride);
     text_printf(
         &t, "conv n=%lld out=%lldx%lld filter_blocks=%lld units=%lld group_filters=%lld stride=%lld,%lld",
         (long long)c->n, (long long)c->oh, (long long)c->ow, (long long)c->filter_blocks, (long long)c->units,

@@ -6,18 +6,37 @@
 
 #include <assert.h>
 
-/* Rows of G for the points 0, +-a, +-b, infinity with a = 1/sqrt 2, b = sqrt 2: row of point p is (1, p, p^2)
- * / N(p), N the product of the differences to the other finite points. */
+/* Rows of G: that of point p is (1, p, p^2) / N(p), N the product of the differences to the other finite
+ * points; for infinity the last power alone. With a = 1/sqrt 2 and b = sqrt 2. For stride 2 the powers go to
+ * the outer two taps, and the last row is the middle tap. */
 #define A 0.70710678118654752440
 #define B 1.41421356237309504880
-const double winograd_filter[WINOGRAD_IN][3] = {{1, 0, 0},
-                                                {1 / -1.5, A / -1.5, 0.5 / -1.5},
-                                                {1 / -1.5, -A / -1.5, 0.5 / -1.5},
-                                                {1 / 6.0, B / 6.0, 2 / 6.0},
-                                                {1 / 6.0, -B / 6.0, 2 / 6.0},
-                                                {0, 0, 1}};
+const double winograd_filter[3][WINOGRAD_FILTERS][3] = {
+    [1] = {{1, 0, 0},
+           {1 / -1.5, A / -1.5, 0.5 / -1.5},
+           {1 / -1.5, -A / -1.5, 0.5 / -1.5},
+           {1 / 6.0, B / 6.0, 2 / 6.0},
+           {1 / 6.0, -B / 6.0, 2 / 6.0},
+           {0, 0, 1}},
+    [2] = {{1 / (-3 * A), 0, 1 / -3.0},
+           {1 / (3 * A), 0, 1 / -3.0},
+           {1 / (3 * B), 0, 1 / 3.0},
+           {1 / (-3 * B), 0, 1 / 3.0},
+           {0, 0, 1},
+           {0, 1, 0}},
+};
 #undef A
 #undef B
+
+int winograd_filter_of(const Winograd *w, int point)
+{
+    return w->stride == 2 && point >= WINOGRAD_FILTERS - 1 ? WINOGRAD_FILTERS - 1 : point;
+}
+
+int64_t winograd_products(const Winograd *w)
+{
+    return (int64_t)w->points * w->points;
+}
 
 /* Tiles of one sub-grid along an axis of `size` outputs, the sub-grid starting at `first`. */
 static int64_t tiles_along(int64_t size, int64_t first, int64_t dilation)
@@ -40,9 +59,9 @@ bool conv_is_winograd(const Node *node, const Target *target)
 {
     if (!target->winograd || node->op != OP_CONV2D || node_int(node, A_GROUPS) != 1) return false;
     bool three = node_rows(node, A_KERNEL) == 3 && node_columns(node, A_KERNEL) == 3;
-    bool one = node_rows(node, A_STRIDE) == 1 && node_columns(node, A_STRIDE) == 1;
-    int64_t dilation = node_rows(node, A_DILATION);
-    if (!three || !one || dilation != node_columns(node, A_DILATION)) return false;
+    int64_t stride = node_rows(node, A_STRIDE), dilation = node_rows(node, A_DILATION);
+    bool square = stride == node_columns(node, A_STRIDE) && dilation == node_columns(node, A_DILATION);
+    if (!three || !square || stride > 2 || (stride == 2 && dilation > 1)) return false;
     /* The transforms cost as much as some 20 channels of products, on both sides; partly filled tiles are
      * wasted. */
     Type in = node->in[0]->type, out = node->type;
@@ -61,7 +80,8 @@ static void add_tiles(WinogradTile *tiles, int64_t *n, const Node *node, const C
             WinogradTile *t = &tiles[(*n)++];
             t->y = first_y + ty * WINOGRAD_OUT * dilation;
             t->x = first_x + tx * WINOGRAD_OUT * dilation;
-            t->in = (t->y - pad_y) * spec->in_y + (t->x - pad_x) * spec->in_x;
+            t->in =
+                (t->y * spec->stride_y - pad_y) * spec->in_y + (t->x * spec->stride_x - pad_x) * spec->in_x;
             t->rows = (height - t->y + dilation - 1) / dilation;
             t->cols = (width - t->x + dilation - 1) / dilation;
             if (t->rows > WINOGRAD_OUT) t->rows = WINOGRAD_OUT;
@@ -71,9 +91,9 @@ static void add_tiles(WinogradTile *tiles, int64_t *n, const Node *node, const C
 
 /* About 32 tiles, fewer where many channels would overflow the caches, in whole tiles of the product's
  * pixels. */
-static int64_t choose_block_tiles(int64_t n_tiles, int64_t channels, int pixels)
+static int64_t choose_block_tiles(int64_t n_tiles, int64_t channels, int64_t stride, int pixels)
 {
-    int64_t most = channels >= 1024 ? 16 : 32;
+    int64_t most = channels >= 1024 || stride == 2 ? 18 : 32;
     if (n_tiles <= most) return n_tiles;
     int64_t whole = most / pixels * pixels;
     return whole > 0 ? whole : most;
@@ -82,7 +102,9 @@ static int64_t choose_block_tiles(int64_t n_tiles, int64_t channels, int pixels)
 Winograd *winograd_plan(Arena *arena, const Node *node, const ConvSpec *spec)
 {
     Winograd *w = ARENA_NEW(arena, Winograd);
+    w->stride = node_rows(node, A_STRIDE);
     w->dilation = node_rows(node, A_DILATION);
+    w->points = w->stride == 2 ? WINOGRAD_MOST : WINOGRAD_FILTERS;
     WinogradTile *tiles = ARENA_ARRAY(arena, WinogradTile, count_tiles(spec->oh, spec->ow, w->dilation));
     for (int64_t y = 0; y < w->dilation; y++)
         for (int64_t x = 0; x < w->dilation; x++)
@@ -90,7 +112,8 @@ Winograd *winograd_plan(Arena *arena, const Node *node, const ConvSpec *spec)
     w->tiles = tiles;
     int block = spec->schedule.block;
     w->in_blocks = blocks_of(node->in[0]->type.dim[1], block);
-    w->block_tiles = choose_block_tiles(w->n_tiles, node->in[0]->type.dim[1], spec->schedule.pixels);
+    w->block_tiles =
+        choose_block_tiles(w->n_tiles, node->in[0]->type.dim[1], w->stride, spec->schedule.pixels);
     /* Few blocks leave threads idle, and each reads all filters: then each phase is shared in its own way. */
     w->phase = spec->n * blocks_of(w->n_tiles, w->block_tiles) >= 4 ? WINOGRAD_FUSED : WINOGRAD_INPUT;
     if (w->phase == WINOGRAD_INPUT) w->block_tiles = w->n_tiles;
