@@ -234,6 +234,17 @@ static void set_graph_folders(Command *c)
     c->model_options.graph_dirs = folders;
 }
 
+/* A file that is not here may be one of the shipped graphs. */
+static const char *find_file(Command *c, const char *name)
+{
+    if (name[0] == '/' || !access(name, F_OK)) return name;
+    for (const char *const *folder = c->model_options.graph_dirs; *folder; folder++) {
+        const char *shipped = arena_printf(c->arena, "%s/%s", *folder, name);
+        if (!access(shipped, R_OK)) return shipped;
+    }
+    return name;
+}
+
 static int parse_words(Command *c, int argc, char **argv)
 {
     for (int i = 2; i < argc; i++) {
@@ -248,7 +259,7 @@ static int parse_words(Command *c, int argc, char **argv)
             int status = parse_option(c, argc, argv, &i);
             if (status) return status;
         } else if (!c->file) {
-            c->file = argv[i];
+            c->file = find_file(c, argv[i]);
         } else {
             fprintf(stderr, "segc: error: one file at a time, and '%s' is a second\n", argv[i]);
             return RT_USAGE;

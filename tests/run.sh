@@ -22,7 +22,7 @@ count()
     *) good=$(($1 == 0)) bad=$(($1 != 0)) ;;
     esac
     # A part that broke off after its last count has failed all the same.
-    if [ "$1" -ne 0 ] && [ $bad -eq 0 ]; then bad=1; fi
+    if [ "$1" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
 }
 
 part()
@@ -37,7 +37,7 @@ part()
     count "$status"
     passed=$((passed + good))
     failed=$((failed + bad))
-    times="$times$(printf '%6d s  %5d passed %3d failed  %s' $(($(date +%s) - start)) $good $bad "$name")
+    times="$times$(printf '%6d s  %5d passed %3d failed  %s' $(($(date +%s) - start)) "$good" "$bad" "$name")
 "
 }
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.." || exit 3
 segc=$(realpath "${SEGC:-build/segc}")
 graph=$PWD/graphs/espnet_camvid.yaml
 runtime=$PWD/runtime
-archive=$(dirname "$segc")/libsegrt.a
+archives="$(dirname "$segc")/libsegrt.a $(dirname "$segc")/libsegrt_images.a"
 client=$PWD/tests/whole/client.c
 images=$PWD/tests/fixtures/images
 room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
@@ -73,9 +73,11 @@ ends "names what it cannot read" 1 'gone.png' alone ./prog predict gone.png -o o
 ends "suggests a verb" 2 'did you mean predict' ./prog predcit
 
 says "builds an object" "$segc" build "$graph" --size 64x96 --emit object -o net.o
-says "C links it" "${CC:-cc}" -I"$runtime" "$client" net.o "$archive" -lm -lpthread -o client
+# shellcheck disable=SC2086  # two archives
+says "C links it" "${CC:-cc}" -I"$runtime" "$client" net.o $archives -lm -lpthread -o client
 ends "C calls it" 0 '^class [0-9]* in [0-9]* of 600 pixels$' ./client
-says "C++ links it" "${CXX:-c++}" -I"$runtime" -x c++ "$client" -x none net.o "$archive" -lm -lpthread -o client_cc
+# shellcheck disable=SC2086
+says "C++ links it" "${CXX:-c++}" -I"$runtime" -x c++ "$client" -x none net.o $archives -lm -lpthread -o client_cc
 ./client >first
 ends "C++ calls it" 0 "$(cat first)" ./client_cc
 echo "tests/whole: $passed steps as expected, $failed not"
