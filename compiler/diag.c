@@ -154,6 +154,11 @@ int diag_errors(const Diag *diag)
     return diag->n_errors;
 }
 
+bool diag_full(const Diag *diag)
+{
+    return diag->n_errors >= MAX_PRINTED;
+}
+
 /* The bytes of a 1-based line without its end; false if the source has fewer lines. */
 static bool find_line(const Source *source, int line, const char **start, size_t *length)
 {

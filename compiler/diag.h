@@ -44,6 +44,8 @@ void diag_note(Diag *diag, Pos pos, const char *format, ...) __attribute__((form
 /* True once any error has been reported. */
 bool diag_failed(const Diag *diag);
 int diag_errors(const Diag *diag);
+/* True once further errors are only counted: what makes them more helpful may be left out. */
+bool diag_full(const Diag *diag);
 
 /* Prints all messages with quoted lines and carets. At most 20 errors; the rest are counted. A long line is
  * cut around the caret, tabs and control bytes print as one blank or dot, so that the caret stands right. */

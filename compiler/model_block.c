@@ -30,9 +30,10 @@ static bool listed(const char *const *names, const char *name)
 static void report_no_setting(Builder *builder, const Definition *of, const TreeEntry *entry)
 {
     const Tree *declared = of->settings;
-    const char **names = ARENA_ARRAY(builder->arena, const char *, declared ? declared->n : 0);
-    for (int i = 0; declared && i < declared->n; i++) names[i] = declared->entries[i].key;
-    const char *near = diag_nearest(entry->key, names, declared ? declared->n : 0);
+    int n = declared && !diag_full(builder->diag) ? declared->n : 0;
+    const char **names = ARENA_ARRAY(builder->arena, const char *, n);
+    for (int i = 0; i < n; i++) names[i] = declared->entries[i].key;
+    const char *near = diag_nearest(entry->key, names, n);
     if (near)
         diag_error(builder->diag, entry->pos, "the %s '%s' has no setting '%s' (did you mean '%s'?)",
                    of->kind, of->name, entry->key, near);
@@ -258,7 +259,8 @@ static bool enter(Builder *builder, const Instance *instance)
 Bundle block_apply(Builder *builder, Instance *instance, Scope *scope, const NodeUse *use)
 {
     Definition *of = instance->of;
-    if (!enter(builder, instance) || !check_count(builder, of, use)) return bundle_of(builder->arena, NULL);
+    if (of->faulty || !enter(builder, instance) || !check_count(builder, of, use))
+        return bundle_of(builder->arena, NULL);
     bool network = of->inputs && of->inputs->kind == TREE_MAPPING;
     if (network) {
         int errors = diag_errors(builder->diag);

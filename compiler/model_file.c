@@ -149,11 +149,13 @@ static void check_block_inputs(Builder *builder, const Definition *block)
 
 static void read_block(Builder *builder, ModelFile *file, Definition *block, const TreeEntry *entry)
 {
+    int errors = diag_errors(builder->diag);
     static const char *const keys[] = {"settings", "inputs", "nodes", "outputs"};
     *block = (Definition){.kind = "block", .name = entry->key, .pos = entry->pos, .file = file};
     if (entry->value->kind != TREE_MAPPING) {
         diag_error(builder->diag, entry->value->pos, "the block '%s' is a mapping, not %s", entry->key,
                    tree_kind_text(entry->value));
+        block->faulty = true;
         return;
     }
     file_check_keys(builder, entry->value, "a block has", keys, COUNT(keys));
@@ -165,6 +167,7 @@ static void read_block(Builder *builder, ModelFile *file, Definition *block, con
     if (op_find(entry->key) != OP_COUNT && !op_info(op_find(entry->key))->internal)
         diag_error(builder->diag, entry->pos, "a block can't be called '%s', which is an operator",
                    entry->key);
+    block->faulty = diag_errors(builder->diag) > errors;
 }
 
 static void read_blocks(Builder *builder, ModelFile *file)
@@ -289,7 +292,7 @@ static const Tree *load_extended(Builder *builder, const char *path, const Exten
         return NULL;
     }
     const Tree *base = load_extended(builder, base_path, &this);
-    return base ? tree_merge(builder->arena, base, root) : NULL;
+    return base ? tree_merge(builder->arena, builder->diag, base, root) : NULL;
 }
 
 const Tree *file_tree(Builder *builder, const char *path)

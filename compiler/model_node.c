@@ -286,9 +286,10 @@ static void report_no_op(Builder *builder, const ModelFile *file, const Tree *op
     int n = 0, capacity = 0;
     for (int i = 0; i < OP_COUNT; i++)
         if (!op_info((Op)i)->internal) ARENA_PUSH(builder->arena, names, n, capacity, op_info((Op)i)->name);
-    for (int i = 0; file->block_tree && i < file->block_tree->n; i++)
+    bool full = diag_full(builder->diag);
+    for (int i = 0; !full && file->block_tree && i < file->block_tree->n; i++)
         ARENA_PUSH(builder->arena, names, n, capacity, file->blocks[i].name);
-    for (int i = 0; file->use_tree && i < file->use_tree->n; i++)
+    for (int i = 0; !full && file->use_tree && i < file->use_tree->n; i++)
         ARENA_PUSH(builder->arena, names, n, capacity, file->uses[i].name);
     const char *near = diag_nearest(op->text, names, n);
     if (near)
@@ -302,12 +303,10 @@ static void report_no_op(Builder *builder, const ModelFile *file, const Tree *op
 /* Every use counts, so that blocks within blocks can't multiply without end. */
 static bool within_limit(Builder *builder, const NodeUse *use)
 {
-    if (builder->n_uses < MODEL_MAX_NODES) {
-        builder->n_uses++;
-        return true;
-    }
-    diag_error(builder->diag, use->pos, "the graph has more than %d nodes", MODEL_MAX_NODES);
-    return false;
+    if (builder->n_uses == MODEL_MAX_NODES)
+        diag_error(builder->diag, use->pos, "the graph has more than %d nodes", MODEL_MAX_NODES);
+    if (builder->n_uses <= MODEL_MAX_NODES) builder->n_uses++;
+    return builder->n_uses <= MODEL_MAX_NODES;
 }
 
 Bundle node_expand(Builder *builder, const Instance *instance, const NodeUse *use)

@@ -107,9 +107,10 @@ static void add_nodes(Builder *builder, const Instance *instance, Members *membe
 
 static Reference unknown_reference(Builder *builder, const Members *members, const Tree *tree)
 {
-    const char **names = ARENA_ARRAY(builder->arena, const char *, members->n);
-    for (int i = 0; i < members->n; i++) names[i] = members->items[i].name;
-    const char *near = diag_nearest(tree->text, names, members->n);
+    int n = diag_full(builder->diag) ? 0 : members->n;
+    const char **names = ARENA_ARRAY(builder->arena, const char *, n);
+    for (int i = 0; i < n; i++) names[i] = members->items[i].name;
+    const char *near = diag_nearest(tree->text, names, n);
     if (near)
         diag_error(builder->diag, tree->pos, "there is no node or input '%s' here (did you mean '%s'?)",
                    tree->text, near);

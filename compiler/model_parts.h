@@ -14,9 +14,9 @@
 #include "op.h"
 
 enum {
-    MODEL_MAX_DEPTH = 50,     /* of instances within instances */
-    MODEL_MAX_NODES = 100000, /* of one graph */
-    MODEL_MAX_EXTENDS = 20,   /* files that extend one another */
+    MODEL_MAX_DEPTH = 50,    /* of instances within instances */
+    MODEL_MAX_NODES = 30000, /* of one graph */
+    MODEL_MAX_EXTENDS = 20,  /* files that extend one another */
     MODEL_MAX_CLASSES = 256,
     MODEL_MAX_INPUTS = 64, /* of a node or block */
 };
@@ -36,6 +36,7 @@ typedef struct Definition {
     bool *setting_used;          /* one per setting, set by any instance */
     bool used;                   /* some node asks for it */
     bool open;                   /* an instance of it is being expanded */
+    bool faulty; /* a block in which something is wrong by itself: its uses say nothing more */
 } Definition;
 
 /* A name under `use` or `networks`. */

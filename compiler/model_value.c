@@ -62,7 +62,7 @@ static const char *nearest_setting(Values *values, const Scope *scope, const cha
 {
     const char **names = NULL;
     int n = 0, capacity = 0;
-    for (; scope; scope = scope->outer)
+    for (; scope && !diag_full(values->diag); scope = scope->outer)
         for (int i = 0; scope->declared && i < scope->declared->n; i++)
             ARENA_PUSH(values->arena, names, n, capacity, scope->declared->entries[i].key);
     return diag_nearest(name, names, n);

@@ -106,7 +106,17 @@ const char *tree_kind_text(const Tree *tree)
     return tree_is_null(tree) ? "nothing" : "a value";
 }
 
-const Tree *tree_merge(Arena *arena, const Tree *base, const Tree *over)
+/* `key: ~` is there to remove something. */
+static void report_nothing_to_remove(Arena *arena, Diag *diag, const Tree *base, const TreeEntry *entry)
+{
+    const char **names = ARENA_ARRAY(arena, const char *, base->n);
+    for (int i = 0; i < base->n; i++) names[i] = base->entries[i].key;
+    const char *near = diag_nearest(entry->key, names, base->n);
+    diag_error(diag, entry->pos, "what this extends has no '%s' to remove%s", entry->key,
+               near ? arena_printf(arena, " (did you mean '%s'?)", near) : "");
+}
+
+const Tree *tree_merge(Arena *arena, Diag *diag, const Tree *base, const Tree *over)
 {
     if (base->kind != TREE_MAPPING || over->kind != TREE_MAPPING) return over;
     TreeEntry *entries = ARENA_ARRAY(arena, TreeEntry, base->n + over->n);
@@ -115,11 +125,15 @@ const Tree *tree_merge(Arena *arena, const Tree *base, const Tree *over)
         const TreeEntry *replaced = tree_find(over, base->entries[i].key);
         if (replaced && null_word(replaced->value)) continue;
         entries[n] = replaced ? *replaced : base->entries[i];
-        if (replaced) entries[n].value = tree_merge(arena, base->entries[i].value, replaced->value);
+        if (replaced) entries[n].value = tree_merge(arena, diag, base->entries[i].value, replaced->value);
         n++;
     }
-    for (int i = 0; i < over->n; i++)
-        if (!tree_find(base, over->entries[i].key) && !null_word(over->entries[i].value))
+    for (int i = 0; i < over->n; i++) {
+        if (tree_find(base, over->entries[i].key)) continue;
+        if (null_word(over->entries[i].value))
+            report_nothing_to_remove(arena, diag, base, &over->entries[i]);
+        else
             entries[n++] = over->entries[i];
+    }
     return tree_mapping(arena, over->pos, entries, n);
 }

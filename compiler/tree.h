@@ -78,8 +78,9 @@ int tree_keys_find(const TreeKeys *keys, const char *key);
 int tree_keys_add(Arena *arena, TreeKeys *keys, TreeEntry entry);
 
 /* base with over's entries put over it: mappings are merged key by key at every depth, anything else is
- * replaced, and a key whose value in over is `~` or `null` is left out. Positions stay those of the origin.
+ * replaced, and a key whose value in over is `~` or `null` is left out; one that base does not have is
+ * reported. Positions stay those of the origin.
  */
-const Tree *tree_merge(Arena *arena, const Tree *base, const Tree *over);
+const Tree *tree_merge(Arena *arena, Diag *diag, const Tree *base, const Tree *over);
 
 #endif

@@ -660,7 +660,7 @@ START_TEST(blocks_that_multiply_are_stopped)
                     i - 1);
     text_printf(&text, "nodes: {a: {op: b11, in: image}}\noutputs: {y: a}\n");
     refuse_with(arena_printf(arena, "segc: 1\nnetwork: t\ninputs: {image: [N, 3, H, W]}\n%s", text.text),
-                NULL, "the graph has more than 100000 nodes");
+                NULL, "the graph has more than 30000 nodes");
 }
 END_TEST
 

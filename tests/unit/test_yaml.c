@@ -186,7 +186,7 @@ END_TEST
 
 static const Tree *merge(const char *base, const char *over)
 {
-    return tree_merge(arena, parse(base), parse(over));
+    return tree_merge(arena, diag, parse(base), parse(over));
 }
 
 START_TEST(mappings_are_merged_at_every_depth)
