@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "rt_data.h"
 
-#include "rt_image.h"
+#include "rt_data_builtin.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -32,8 +32,7 @@ static bool grow(void **items, size_t count, size_t *capacity, size_t size)
     return true;
 }
 
-/* Takes over both paths, which may be NULL for want of memory. */
-static RtStatus add_pair(DataSet *set, char *image, char *label, RtError *err)
+RtStatus data_add_pair(DataSet *set, char *image, char *label, RtError *err)
 {
     void *pairs = set->pairs;
     bool room = image && label && grow(&pairs, set->count, &set->capacity, sizeof *set->pairs);
@@ -104,7 +103,7 @@ static RtStatus add_line(DataSet *set, const char *path, int number, const char 
     image = join(root, image);
     label = join(root, label);
     const char *gone = image && !is_there(image) ? image : label && !is_there(label) ? label : NULL;
-    if (!gone) return add_pair(set, image, label, err);
+    if (!gone) return data_add_pair(set, image, label, err);
     RtStatus status = add_missing(set, err, "%s:%d: no file %s", path, number, gone);
     rt_free(image);
     rt_free(label);
@@ -236,7 +235,7 @@ static RtStatus match(DataSet *set, const RtImageList *images, const RtImageList
         else if (order > 0)
             status = add_missing(set, err, "no image for %s", labels->paths[k++]);
         else
-            status = add_pair(set, rt_strdup(images->paths[i++]), rt_strdup(labels->paths[k++]), err);
+            status = data_add_pair(set, rt_strdup(images->paths[i++]), rt_strdup(labels->paths[k++]), err);
     }
     return status;
 }
@@ -284,6 +283,7 @@ static RtStatus open_folders_spec(const char *spec, DataSet *set, RtError *err)
 RtStatus data_open(const char *spec, DataSet *set, RtError *err)
 {
     *set = (DataSet){0};
+    if (data_is_drawn(spec)) return data_builtin_open(spec, set, err);
     if (!strncmp(spec, "list:", 5)) return open_list_spec(spec + 5, set, err);
     if (!strncmp(spec, "images:", 7)) return open_folders_spec(spec + 7, set, err);
     if (!strncmp(spec, "labels:", 7))
@@ -301,4 +301,14 @@ void data_close(DataSet *set)
     rt_free(set->pairs);
     rt_free(set->missing);
     *set = (DataSet){0};
+}
+
+RtStatus data_read(const DataSet *set, size_t item, RtImage *image, RtLabels *labels, RtError *err)
+{
+    *image = (RtImage){0};
+    if (set->look) return data_builtin_draw(set, item, image, labels, err);
+    RtStatus status = image_read_labels(set->pairs[item].label, labels, err);
+    if (!status) status = image_read_rgb(set->pairs[item].image, image, err);
+    if (status) image_labels_free(labels);
+    return status;
 }

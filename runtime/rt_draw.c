@@ -40,10 +40,10 @@ RtStatus image_draw_overlay(const RtImage *image, const RtImage *classes, const 
     return RT_OK;
 }
 
-static RtStatus check_panel(const RtImage *const images[], size_t count, RtError *err)
+static RtStatus check_panel(const RtImage *const images[], size_t count, size_t columns, RtError *err)
 {
-    if (count == 0 || count > IMAGE_MAX_SIDE)
-        return rt_fail(err, RT_BUG, "image_draw_panel: %zu images", count);
+    if (count == 0 || count > IMAGE_MAX_SIDE || columns == 0 || columns > count)
+        return rt_fail(err, RT_BUG, "image_draw_panel: %zu images in %zu columns", count, columns);
     for (size_t i = 0; i < count; i++) {
         const RtImage *image = images[i];
         if (image->channels != 3 || image->width != images[0]->width || image->height != images[0]->height)
@@ -54,22 +54,28 @@ static RtStatus check_panel(const RtImage *const images[], size_t count, RtError
     return RT_OK;
 }
 
-RtStatus image_draw_panel(const RtImage *const images[], size_t count, RtImage *panel, RtError *err)
+/* Copies image to where its left upper corner is (left, top). */
+static void paste(const RtImage *image, RtImage *panel, size_t left, size_t top)
+{
+    size_t bytes = (size_t)image->width * 3, stride = (size_t)panel->width * 3;
+    for (size_t y = 0; y < (size_t)image->height; y++)
+        memcpy(panel->pixels + (top + y) * stride + left * 3, image->pixels + y * bytes, bytes);
+}
+
+RtStatus image_draw_panel(const RtImage *const images[], size_t count, size_t columns, RtImage *panel,
+                          RtError *err)
 {
     *panel = (RtImage){0};
-    RtStatus status = check_panel(images, count, err);
+    RtStatus status = check_panel(images, count, columns, err);
     if (status) return status;
-    int width = images[0]->width, height = images[0]->height;
-    uint64_t total = (uint64_t)count * (uint64_t)(width + PANEL_GAP) - PANEL_GAP;
-    status = image_check_size("panel", total, (uint64_t)height, err);
-    if (!status) status = image_new(panel, (int)total, height, 3, err);
+    uint64_t step_x = (uint64_t)images[0]->width + PANEL_GAP,
+             step_y = (uint64_t)images[0]->height + PANEL_GAP;
+    uint64_t width = columns * step_x - PANEL_GAP,
+             height = (count + columns - 1) / columns * step_y - PANEL_GAP;
+    status = image_check_size("panel", width, height, err);
+    if (!status) status = image_new(panel, (int)width, (int)height, 3, err);
     if (status) return status;
     memset(panel->pixels, PANEL_GAP_COLOR, pixel_count(panel) * 3);
-    for (size_t i = 0; i < count; i++) {
-        size_t left = i * (size_t)(width + PANEL_GAP);
-        for (size_t y = 0; y < (size_t)height; y++)
-            memcpy(panel->pixels + (y * (size_t)total + left) * 3, images[i]->pixels + y * (size_t)width * 3,
-                   (size_t)width * 3);
-    }
+    for (size_t i = 0; i < count; i++) paste(images[i], panel, i % columns * step_x, i / columns * step_y);
     return RT_OK;
 }

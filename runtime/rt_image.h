@@ -104,8 +104,10 @@ RtStatus image_draw_classes(const RtImage *classes, const RtPalette *palette, Rt
  * alone. */
 RtStatus image_draw_overlay(const RtImage *image, const RtImage *classes, const RtPalette *palette,
                             RtImage *overlay, RtError *err);
-/* RGB images of one size side by side, 4 white pixels between neighbours. */
-RtStatus image_draw_panel(const RtImage *const images[], size_t count, RtImage *panel, RtError *err);
+/* RGB images of one size in rows of that many columns, 4 white pixels between neighbours; where the last row
+ * has none, white. */
+RtStatus image_draw_panel(const RtImage *const images[], size_t count, size_t columns, RtImage *panel,
+                          RtError *err);
 
 /* Finding files. Each argument is a file (taken whatever it holds, so that reading it can say what is wrong),
  * a folder (the PNG and JPEG files directly in it, by content; subfolders are not entered), or a glob(3)

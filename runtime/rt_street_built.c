@@ -30,7 +30,7 @@ static void shade_shop(const StreetThing *thing, const StreetSpot *spot, float u
     int shop = street_floor(across);
     across -= (float)shop;
     StreetInk front = thing->ink[2];
-    if (shop & 1) front = (StreetInk){front.b, front.r, front.g};
+    if (shop & 1) front = street_blend((StreetInk){front.b, front.r, front.g}, thing->ink[0], 110);
     if (up > 0.78f)
         texel->ink = up < 0.95f ? front : thing->ink[0];
     else if (across > 0.06f && across < 0.94f && up > 0.12f)
@@ -161,7 +161,7 @@ bool street_signal(const StreetThing *thing, const StreetSpot *spot, StreetTexel
     int lamp = (int)(spot->t * 3);
     float dx = (spot->s - 0.5f) * thing->width, dy = (spot->t * 3 - (float)lamp - 0.5f) * thing->height / 3;
     texel->ink = thing->ink[0];
-    if (dx * dx + dy * dy > 0.012f) return true;
+    if (dx * dx + dy * dy > 0.016f) return true;
     texel->ink = lamp == (int)thing->form[0] ? lamps[lamp] : street_lit(lamps[lamp], 70);
     return true;
 }

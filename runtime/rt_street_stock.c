@@ -287,8 +287,8 @@ static void add_signal(StreetScene *scene, float x, float z, float height, uint3
     StreetThing *signal = street_scene_add(scene, STREET_LIGHT, x, z - 0.02f, seed);
     signal->front = street_signal;
     signal->y = height;
-    signal->width = 0.42f;
-    signal->height = 1.1f;
+    signal->width = 0.48f;
+    signal->height = 1.25f;
     signal->form[0] = (float)street_choose(seed, 87, 3);
     signal->ink[0] = seed & 8 ? (StreetInk){34, 38, 36} : (StreetInk){60, 62, 48};
 }
@@ -364,7 +364,7 @@ void street_scene_stock(StreetScene *scene)
         fill_crossing(scene, i);
         uint32_t seed = street_mix(scene->seed, (uint32_t)(800 + i));
         for (int side = 0; side < 2; side++) {
-            if (!street_chance(seed, (uint32_t)(10 + side), 0.8f)) continue;
+            if (!street_chance(seed, (uint32_t)(10 + side), 0.9f)) continue;
             float z = side ? scene->crossing_from[i] - 1 : scene->crossing_to[i] + 1;
             add_signals(scene, side, z, street_mix(seed, (uint32_t)side));
         }

@@ -203,7 +203,7 @@ bool street_bus_side(const StreetThing *thing, const StreetSpot *spot, StreetTex
 bool street_train_end(const StreetThing *thing, const StreetSpot *spot, StreetTexel *texel)
 {
     float t = spot->t, across = absolute(spot->s - 0.5f) * 2;
-    float half = t > 0.7f ? 1 - (t - 0.7f) * 0.55f : t < 0.2f ? 0.9f + t * 0.5f : 1;
+    float half = t > 0.75f ? 1 - (t - 0.75f) * 0.4f : t < 0.1f ? 0.95f + t * 0.5f : 1;
     if (across > half) return false;
     texel->ink = street_lit(thing->ink[t < 0.42f ? 1 : 0], t > 0.9f ? 200 : 250);
     if (within(t, 0.46f, 0.8f) && across < half - 0.12f) texel->ink = mirrored((t - 0.46f) * 2);

@@ -59,20 +59,14 @@ static RtStatus compare(void *context, size_t item, int64_t slot, RtError *err)
     return RT_OK;
 }
 
-/* Labels of one pair, checked. *refused: they are of another kind. */
-static RtStatus read_labels(Eval *eval, const DataPair *pair, RtLabels *labels, bool *refused, RtError *err)
+/* Whether the labels are ids of this network's classes. */
+static RtStatus check_labels(const Eval *eval, const DataPair *pair, const RtLabels *labels, RtError *err)
 {
-    RtStatus status = image_read_labels(pair->label, labels, err);
-    if (status) return status;
-    if (!labels->ids) {
-        *refused = true;
+    if (!labels->ids)
         return rt_fail(err, RT_BAD_INPUT,
                        "%s: labels as RGB colours; expected a grey or palette PNG of class ids", pair->label);
-    }
     size_t pixels = (size_t)labels->width * (size_t)labels->height;
-    status = metrics_check(&eval->metrics, pair->label, labels->ids, pixels, err);
-    *refused = status == RT_BAD_INPUT;
-    return status;
+    return metrics_check(&eval->metrics, pair->label, labels->ids, pixels, err);
 }
 
 /* A label picture of quite another shape belongs to another picture. */
@@ -84,13 +78,16 @@ static RtStatus check_shapes(const DataPair *pair, const RtImage *image, const R
                    image->width, image->height, pair->label, labels->width, labels->height);
 }
 
-static RtStatus read_pair(Eval *eval, const DataPair *pair, RtImage *image, RtLabels *labels, bool *refused,
+/* *refused: the labels are of another kind. */
+static RtStatus read_pair(Eval *eval, size_t item, RtImage *image, RtLabels *labels, bool *refused,
                           RtError *err)
 {
-    RtStatus status = read_labels(eval, pair, labels, refused, err);
-    if (!status) status = image_read_rgb(pair->image, image, err);
-    if (!status) status = check_shapes(pair, image, labels, err);
-    return status;
+    const DataPair *pair = &eval->set.pairs[item];
+    RtStatus status = data_read(&eval->set, item, image, labels, err);
+    if (status) return status;
+    status = check_labels(eval, pair, labels, err);
+    *refused = status == RT_BAD_INPUT;
+    return status ? status : check_shapes(pair, image, labels, err);
 }
 
 static RtStatus eval_one(Eval *eval, Batch *batch, size_t item, RtError *err)
@@ -98,7 +95,7 @@ static RtStatus eval_one(Eval *eval, Batch *batch, size_t item, RtError *err)
     RtImage image = {0};
     RtLabels *labels = &eval->labels[batch_next_slot(batch)];
     bool refused = false;
-    RtStatus status = read_pair(eval, &eval->set.pairs[item], &image, labels, &refused, err);
+    RtStatus status = read_pair(eval, item, &image, labels, &refused, err);
     if (!status) {
         status = batch_add(batch, item, &image, err);
     } else if (status == RT_BAD_INPUT && !refused) {
@@ -273,6 +270,7 @@ static RtStatus run_eval(Eval *eval, const VerbCall *call, RtError *err)
 {
     RtStatus status = picture_check(eval->header, err);
     if (!status) status = data_open(eval->spec, &eval->set, err);
+    data_default_size(&eval->set, (int)eval->header->width, (int)eval->header->height);
     if (!status) status = open_metrics(eval, err);
     if (!status) status = verb_open(call, &eval->wish, &eval->session, err);
     if (!status) status = eval_all(eval, err);
@@ -300,6 +298,7 @@ RtStatus verb_eval(VerbCall *call, RtError *err)
                "  FILE, list:FILE          \"image label\" lines, relative to FILE's folder\n"
                "  list:FILE@ROOT           the same, relative to ROOT\n"
                "  images:DIR,labels:DIR    pictures and labels of the same base names\n"
+               "  builtin:rendered:COUNT   drawn streets; then ,seed=S and ,size=HxW if wanted\n"
                "Labels are PNGs of class ids, grey or palette. They are compared at their own size: "
                "predictions\n"
                "are resized to it by nearest neighbour.\n");

@@ -187,7 +187,7 @@ START_TEST(a_panel_has_white_gaps)
     }
     RtImage panel;
     RtError err;
-    ck_assert_int_eq(image_draw_panel((const RtImage *[]){&left, &right}, 2, &panel, &err), RT_OK);
+    ck_assert_int_eq(image_draw_panel((const RtImage *[]){&left, &right}, 2, 2, &panel, &err), RT_OK);
     ck_assert_int_eq(panel.width, 6);
     ck_assert_mem_eq(panel.pixels, expected, sizeof expected);
     image_free(&panel);
@@ -199,7 +199,7 @@ START_TEST(a_panel_of_one_is_the_image)
     const RtImage only = {2, 1, 3, (unsigned char[]){1, 2, 3, 4, 5, 6}};
     RtImage panel;
     RtError err;
-    ck_assert_int_eq(image_draw_panel((const RtImage *[]){&only}, 1, &panel, &err), RT_OK);
+    ck_assert_int_eq(image_draw_panel((const RtImage *[]){&only}, 1, 1, &panel, &err), RT_OK);
     ck_assert_int_eq(panel.width, 2);
     ck_assert_mem_eq(panel.pixels, only.pixels, 6);
     image_free(&panel);
@@ -211,8 +211,28 @@ START_TEST(a_panel_needs_equal_sizes)
     const RtImage left = {1, 2, 3, (unsigned char[6]){0}}, right = {2, 1, 3, (unsigned char[6]){0}};
     RtImage panel;
     RtError err;
-    ck_assert_int_eq(image_draw_panel((const RtImage *[]){&left, &right}, 2, &panel, &err), RT_BUG);
-    ck_assert_int_eq(image_draw_panel(NULL, 0, &panel, &err), RT_BUG);
+    ck_assert_int_eq(image_draw_panel((const RtImage *[]){&left, &right}, 2, 2, &panel, &err), RT_BUG);
+    ck_assert_int_eq(image_draw_panel(NULL, 0, 1, &panel, &err), RT_BUG);
+    ck_assert_int_eq(image_draw_panel((const RtImage *[]){&left}, 1, 2, &panel, &err), RT_BUG);
+}
+END_TEST
+
+/* Three of one pixel in two columns: two rows, five pixels apart, and white where the fourth would be. */
+START_TEST(a_panel_has_rows)
+{
+    const RtImage a = {1, 1, 3, (unsigned char[]){1, 2, 3}}, b = {1, 1, 3, (unsigned char[]){4, 5, 6}},
+                  c = {1, 1, 3, (unsigned char[]){7, 8, 9}};
+    RtImage panel;
+    RtError err;
+    ck_assert_int_eq(image_draw_panel((const RtImage *[]){&a, &b, &c}, 3, 2, &panel, &err), RT_OK);
+    ck_assert_int_eq(panel.width, 6);
+    ck_assert_int_eq(panel.height, 6);
+    ck_assert_mem_eq(panel.pixels, a.pixels, 3);
+    ck_assert_mem_eq(panel.pixels + 15, b.pixels, 3);
+    ck_assert_mem_eq(panel.pixels + 90, c.pixels, 3);
+    ck_assert_int_eq(panel.pixels[105], 255);
+    ck_assert_int_eq(panel.pixels[18], 255);
+    image_free(&panel);
 }
 END_TEST
 
@@ -222,7 +242,7 @@ START_TEST(a_panel_too_wide_is_refused)
     const RtImage wide = {40000, 1, 3, pixels};
     RtImage panel;
     RtError err;
-    ck_assert_int_eq(image_draw_panel((const RtImage *[]){&wide, &wide}, 2, &panel, &err), RT_BAD_INPUT);
+    ck_assert_int_eq(image_draw_panel((const RtImage *[]){&wide, &wide}, 2, 2, &panel, &err), RT_BAD_INPUT);
     ck_assert_ptr_nonnull(strstr(err.text, "80004x1 pixels"));
 }
 END_TEST
@@ -248,6 +268,7 @@ Suite *image_draw_suite(void)
     tcase_add_test(draw, an_overlay_needs_equal_sizes);
     tcase_add_test(draw, a_panel_has_white_gaps);
     tcase_add_test(draw, a_panel_of_one_is_the_image);
+    tcase_add_test(draw, a_panel_has_rows);
     tcase_add_test(draw, a_panel_needs_equal_sizes);
     tcase_add_test(draw, a_panel_too_wide_is_refused);
     Suite *suite = suite_create("image_draw");
