@@ -4,6 +4,9 @@ CC      ?= cc
 PREFIX  ?= /usr/local
 BUILD   ?= build
 LLVM    ?= llvm-config-19
+# V=1 shows whole commands; otherwise a line for each file that is made.
+Q       := $(if $(V),,@)
+MADE    = @$(if $(V),:,echo $@)
 
 WARN    := -Wall -Wextra -Wpedantic -Werror
 OPT     ?= -O2 -g
@@ -115,28 +118,34 @@ help: ## this list
 # What a program links: the runtime, and the static image libraries in one archive. A shared library takes the system's image
 # libraries instead: Debian's static ones are not position independent.
 $(BUILD)/libsegrt.a: $(RUNTIME)
-	ar rcs $@.tmp $(RUNTIME) && mv $@.tmp $@
+	$(MADE)
+	$(Q)ar rcs $@.tmp $(RUNTIME) && mv $@.tmp $@
 
 $(BUILD)/libsegrt_images.a:
+	$(MADE)
 	@mkdir -p $(@D)
 	@printf 'create %s\n' $@.tmp > $@.mri
 	@for l in png16 jpeg z; do printf 'addlib %s\n' $$($(CC) -print-file-name=lib$$l.a); done >> $@.mri
 	@printf 'save\nend\n' >> $@.mri
-	ar -M < $@.mri
+	$(Q)ar -M < $@.mri
 	@mv $@.tmp $@ && rm -f $@.mri
 
 $(BUILD)/segc: $(COMMANDS:%.c=$(BUILD)/%.o) $(COMPILER) $(RUNTIME) $(BUILD)/libsegrt.a $(BUILD)/libsegrt_images.a
-	$(CC) $(OPT) $(CFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+	$(MADE)
+	$(Q)$(CC) $(OPT) $(CFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
 
 $(BUILD)/tests/run: $(TESTS) $(COMPILER) $(RUNTIME)
-	$(CC) $(OPT) $(CFLAGS) -o $@ $(filter %.o,$^) $(shell pkg-config --libs check) $(LIBS)
+	$(MADE)
+	$(Q)$(CC) $(OPT) $(CFLAGS) -o $@ $(filter %.o,$^) $(shell pkg-config --libs check) $(LIBS)
 
 $(FUZZERS): %: %.o $(COMPILER) $(RUNTIME)
-	$(CC) $(OPT) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(MADE)
+	$(Q)$(CC) $(OPT) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(EXTRA) -c -o $@ $<
+	$(MADE)
+	$(Q)$(CC) $(FLAGS) $(EXTRA) -c -o $@ $<
 
 $(BUILD)/runtime/%.o: EXTRA = -fPIC
 $(BUILD)/codegen/cpu_%.o: EXTRA = $(LLVM_FLAGS)

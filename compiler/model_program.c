@@ -110,13 +110,14 @@ static void report_no_output(Builder *builder, const Tree *name, const char *con
 }
 
 /* One of the outputs that the file declares. */
-static void predict_output(Builder *builder, const Tree *name, Model *model)
+static void predict_output(Builder *builder, const ModelFile *file, const Tree *name, Model *model)
 {
     const Graph *graph = builder->graph;
     if (find_output(graph, name->text)) {
         model->predict = name->text;
         return;
     }
+    if (tree_find(file->main.outputs, name->text)) return; /* what makes it has failed, and is reported */
     const char **names = ARENA_ARRAY(builder->arena, const char *, graph->n_outputs);
     for (int i = 0; i < graph->n_outputs; i++) names[i] = graph->outputs[i].name;
     report_no_output(builder, name, names, graph->n_outputs);
@@ -195,7 +196,7 @@ void program_predict(Builder *builder, ModelFile *file, const Scope *scope, Mode
     if (file->program && tree_find(predict, "network"))
         predict_network(builder, file, scope, predict, model);
     else if (output)
-        predict_output(builder, output, model);
+        predict_output(builder, file, output, model);
     else if (!tree_find(predict, "output"))
         diag_error(builder->diag, predict->pos, "'predict' names no 'output'");
 }
