@@ -211,8 +211,55 @@ static void lower_elements(Lowering *l, const Node *root)
     close_all(l);
 }
 
-/* Copies a part of a concat, block by block where it starts and ends with blocks, else channel by channel.
- * The last part also zeroes the spare lanes of the last block. */
+/* Lanes lo..hi of the part's block s, which all go to one block of the concat, where the part starts at
+ * channel `start`. */
+static void copy_lanes(Lowering *l, const Node *from, const Place *to, Coord at, int64_t start, int64_t lo,
+                       int64_t hi)
+{
+    LoopBuilder *b = l->b;
+    if (lo >= hi) return;
+    int64_t shift = start % to->block,
+            next = shift + lo >= to->block; /* whether that is the block after the first */
+    at.lane = loop_open(b, LOOP_VECTOR, "l", expr_int(b, lo), expr_int(b, hi));
+    Coord target = at;
+    target.cb = expr_add(b, at.cb, expr_int(b, start / to->block + next));
+    target.lane = expr_add(b, at.lane, expr_int(b, shift - next * to->block));
+    Expr *value = lower_value(l, from, &at);
+    loop_store(b, lower_storage(l, to->storage, BUFFER_OUT), place_index(l, to, &target), value);
+    loop_close(b, NULL);
+}
+
+/* A part that shares blocks with its neighbours: each of its blocks goes to two of the concat's. The last
+ * part also zeroes the spare lanes behind it. */
+static void lower_shifted_part(Lowering *l, const Node *from, const Place *to, int64_t start, bool last)
+{
+    LoopBuilder *b = l->b;
+    View v = view_of(from->type);
+    int64_t block = to->block, first = block - start % block, whole = v.c / block, rest = v.c % block;
+    Coord at = {.block = (int)block};
+    at.n = dimension(l, LOOP_PARALLEL, "n", v.n);
+    at.y = dimension(l, LOOP_PARALLEL, "y", v.h);
+    at.x = dimension(l, LOOP_SERIAL, "x", v.w);
+    if (whole > 0) {
+        at.cb = loop_open_n(b, LOOP_SERIAL, "cb", whole);
+        copy_lanes(l, from, to, at, start, 0, first);
+        copy_lanes(l, from, to, at, start, first, block);
+        loop_close(b, NULL);
+    }
+    at.cb = expr_int(b, whole);
+    copy_lanes(l, from, to, at, start, 0, rest < first ? rest : first);
+    copy_lanes(l, from, to, at, start, first, rest);
+    int64_t end = start + v.c;
+    if (last && end % block) {
+        at.cb = expr_int(b, end / block);
+        at.lane = loop_open(b, LOOP_VECTOR, "l", expr_int(b, end % block), expr_int(b, block));
+        loop_store(b, lower_storage(l, to->storage, BUFFER_OUT), place_index(l, to, &at), expr_float(b, 0));
+    }
+    close_all(l);
+}
+
+/* Copies a part of a concat to where it belongs: whole blocks, or by lanes where its blocks are not the
+ * concat's. */
 static void lower_part(Lowering *l, const Node *concat, int part)
 {
     LoopBuilder *b = l->b;
@@ -224,25 +271,19 @@ static void lower_part(Lowering *l, const Node *concat, int part)
     int axis = rank == 3 && dim > 0 ? dim + 1 : rank == 1 ? 1 : dim; /* in the view */
     Place domain = to;
     domain.view = view_of(from->type);
-    bool last = part == concat->n_in - 1, by_channel = false;
-    if (axis == 1 && to.block > 1) {
-        by_channel = start % to.block != 0 || (domain.view.c % to.block != 0 && !last);
-        if (by_channel) {
-            domain.block = 1;
-            if (last) domain.view.c = blocks_of(start + domain.view.c, to.block) * to.block - start;
-        }
+    bool last = part == concat->n_in - 1;
+    if (axis == 1 && to.block > 1 && (start % to.block != 0 || (domain.view.c % to.block != 0 && !last))) {
+        lower_shifted_part(l, from, &to, start, last);
+        return;
     }
     Coord at = open_domain(l, &domain), shifted = at;
-    Expr *by = expr_int(b, axis == 1 && !by_channel ? start / to.block : start);
+    Expr *by = expr_int(b, axis == 1 ? start / to.block : start);
     if (axis == 0) shifted.n = expr_add(b, at.n, by);
     if (axis == 1) shifted.cb = expr_add(b, at.cb, by);
     if (axis == 2) shifted.y = expr_add(b, at.y, by);
     if (axis == 3) shifted.x = expr_add(b, at.x, by);
-    Expr *guard = NULL;
-    if (by_channel && domain.view.c != view_of(from->type).c)
-        guard = expr_op2(b, EXPR_LT, at.cb, expr_int(b, view_of(from->type).c));
     int out = lower_storage(l, to.storage, BUFFER_OUT);
-    loop_store(b, out, place_index(l, &to, &shifted), lower_value_if(l, from, &at, guard));
+    loop_store(b, out, place_index(l, &to, &shifted), lower_value(l, from, &at));
     close_all(l);
 }
 
