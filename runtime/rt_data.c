@@ -176,7 +176,7 @@ static RtStatus open_list(const char *path, const char *root, DataSet *set, RtEr
     char *folder = root ? rt_strdup(root) : folder_of(path);
     RtStatus status = folder ? read_lines(set, file, path, folder, err) : no_memory(err);
     fclose(file);
-    if (!status && !set->count) status = no_pairs(set, path, folder, root != NULL, err);
+    if (folder && !status && !set->count) status = no_pairs(set, path, folder, root != NULL, err);
     rt_free(folder);
     return status;
 }

@@ -95,9 +95,21 @@ void data_default_size(DataSet *set, int width, int height)
     set->height = height;
 }
 
+/* Class ids as labels read from a file would be. */
+static RtStatus make_labels(const RtImage *ids, RtLabels *labels, RtError *err)
+{
+    size_t pixels = (size_t)ids->width * (size_t)ids->height;
+    labels->ids = rt_alloc(pixels * sizeof *labels->ids);
+    if (!labels->ids)
+        return rt_fail(err, RT_MACHINE, "no memory for labels of %dx%d", ids->width, ids->height);
+    for (size_t i = 0; i < pixels; i++) labels->ids[i] = ids->pixels[i];
+    labels->width = ids->width;
+    labels->height = ids->height;
+    return RT_OK;
+}
+
 RtStatus data_builtin_draw(const DataSet *set, size_t item, RtImage *image, RtLabels *labels, RtError *err)
 {
-    size_t pixels = (size_t)set->width * (size_t)set->height;
     RtImage ids = {0};
     *labels = (RtLabels){0};
     if (!set->width) return rt_fail(err, RT_BUG, "%s has no size", set->pairs[item].image);
@@ -106,11 +118,7 @@ RtStatus data_builtin_draw(const DataSet *set, size_t item, RtImage *image, RtLa
     if (!status)
         status =
             street_draw(set->look, set->seed + item, set->width, set->height, image->pixels, ids.pixels, err);
-    if (!status && !(labels->ids = rt_alloc(pixels * sizeof *labels->ids)))
-        status = rt_fail(err, RT_MACHINE, "no memory for labels of %dx%d", set->width, set->height);
-    for (size_t i = 0; i < pixels && !status; i++) labels->ids[i] = ids.pixels[i];
-    labels->width = status ? 0 : set->width;
-    labels->height = status ? 0 : set->height;
+    if (!status) status = make_labels(&ids, labels, err);
     image_free(&ids);
     if (status) image_free(image);
     return status;
