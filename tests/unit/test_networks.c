@@ -152,6 +152,31 @@ START_TEST(baseline_equals_pytorch)
 }
 END_TEST
 
+/* Every stage that is a graph prints a text that reads back as itself. */
+static void reads_back(void *user, const char *stage, const char *text)
+{
+    if (strncmp(text, "graph ", 6)) return;
+    Source source = {.path = stage, .text = text, .size = strlen(text)};
+    Arena *arena = user;
+    Diag *diag = diag_new(arena);
+    Graph *graph = graph_text_parse(arena, diag, &source);
+    ck_assert_msg(graph != NULL, "%s: %s", stage, diag_text(diag));
+    ck_assert_str_eq(graph_text(graph), text);
+}
+
+START_TEST(stages_read_back)
+{
+    Fixture fixture;
+    read_fixture(networks[_i].file, &fixture);
+    Arena *arena = arena_new();
+    Graph *graph = load_graph(arena, &fixture, networks[_i].output);
+    BuildOptions options = {.cpu = "x86-64-v3", .stage = reads_back, .user = arena};
+    ck_assert_ptr_nonnull(build_graph(arena, graph, &options));
+    free(fixture.values);
+    arena_free(arena);
+}
+END_TEST
+
 Suite *networks_suite(void)
 {
     Suite *suite = suite_create("networks");
@@ -159,6 +184,7 @@ Suite *networks_suite(void)
     tcase_set_timeout(pytorch, 120);
     tcase_add_loop_test(pytorch, equals_pytorch, 0, (int)(sizeof networks / sizeof *networks));
     tcase_add_loop_test(pytorch, baseline_equals_pytorch, 0, 3);
+    tcase_add_loop_test(pytorch, stages_read_back, 0, (int)(sizeof networks / sizeof *networks));
     suite_add_tcase(suite, pytorch);
     return suite;
 }
