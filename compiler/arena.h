@@ -14,25 +14,29 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+/* Told to the compiler, so that neither it nor an analyser considers the other case. */
+#define ARENA_NEVER_NULL __attribute__((returns_nonnull))
+
 typedef struct Arena Arena;
 
 /* An empty arena. Exits with status 3 and a sentence when the machine has no memory, now or in any later
  * call. */
-Arena *arena_new(void);
+ARENA_NEVER_NULL Arena *arena_new(void);
 void arena_free(Arena *arena);
 
 /* Zeroed, aligned to 16 bytes; size 0 gives a valid unique pointer. */
-void *arena_alloc(Arena *arena, size_t size);
+ARENA_NEVER_NULL void *arena_alloc(Arena *arena, size_t size);
 #define ARENA_NEW(arena, type)          ((type *)arena_alloc((arena), sizeof(type)))
 #define ARENA_ARRAY(arena, type, count) ((type *)arena_alloc((arena), sizeof(type) * (size_t)(count)))
 
-char *arena_strdup(Arena *arena, const char *text);
-char *arena_strndup(Arena *arena, const char *text, size_t length);
-char *arena_printf(Arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
-char *arena_vprintf(Arena *arena, const char *format, va_list args);
+ARENA_NEVER_NULL char *arena_strdup(Arena *arena, const char *text);
+ARENA_NEVER_NULL char *arena_strndup(Arena *arena, const char *text, size_t length);
+ARENA_NEVER_NULL char *arena_printf(Arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+ARENA_NEVER_NULL char *arena_vprintf(Arena *arena, const char *format, va_list args);
 
 /* A growing array in an arena: ARENA_PUSH(arena, list.items, list.count, list.capacity, value). */
-void *arena_grow(Arena *arena, void *items, int count, int *capacity, size_t item_size);
+ARENA_NEVER_NULL void *arena_grow(Arena *arena, void *items, int count, int *capacity, size_t item_size);
 #define ARENA_PUSH(arena, items, count, capacity, value)                                                     \
     ((items) = arena_grow((arena), (items), (count), &(capacity), sizeof *(items)),                          \
      (items)[(count)++] = (value))

@@ -63,8 +63,8 @@ static void expect_names(char *const *names, size_t count, const char *expected)
 {
     char text[500] = "";
     for (size_t i = 0; i < count; i++) {
-        if (i) strcat(text, " ");
-        strcat(text, names[i]);
+        size_t length = strlen(text);
+        snprintf(text + length, sizeof text - length, "%s%s", i ? " " : "", names[i]);
     }
     ck_assert_str_eq(text, expected);
 }

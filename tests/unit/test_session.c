@@ -295,7 +295,8 @@ START_TEST(transform_is_box_mullers)
         rand_normal(key, 0, 4, 1, normal);
         rand_uniform(key, 0, 4, 1, uniform);
         for (int i = 0; i < 4; i += 2) {
-            double length = hypot(normal[i], normal[i + 1]), turn = (uniform[i + 1] + 1) / 2.0;
+            double length = hypot((double)normal[i], (double)normal[i + 1]),
+                   turn = (uniform[i + 1] + 1) / 2.0;
             double radius = sqrt(-2 * log((uniform[i] + 1) / 2.0 + 0x1p-25));
             ck_assert_double_eq_tol(length, radius, 1e-5 + 1e-2 * (uniform[i] < -0.999));
             ck_assert_double_eq_tol(normal[i], length * cos(turn * 2 * acos(-1)), 1e-5);
