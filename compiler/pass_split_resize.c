@@ -1,6 +1,8 @@
-/* Split resize: a bilinear resize under an argmax becomes one of columns and one of rows, which compute the
- * same (bilinear weights are products of a row's and a column's). Lowering fuses the second into the argmax,
- * so that each full-size logit is made of two values where it is compared and never stored.
+/* Split resize: a bilinear enlargement that ends up plain (an argmax or softmax reads it, or it is an output)
+ * becomes one of columns and one of rows, which compute the same: bilinear weights are products of a row's
+ * and a column's. Only the columns then gather samples, on few rows; rows are sums of whole vectors. Lowering
+ * fuses the rows into an argmax, so that each full-size logit is made of two values where it is compared and
+ * never stored.
  *
  *     before: %2: f32[1,19,512,1024] = resize %1 {size=[512,1024]}
  *             %3: i32[1,512,1024] = argmax %2
@@ -26,13 +28,24 @@ static bool sizes_say_all(const Node *resize)
            (double)in.dim[3] * factor == (double)out.dim[3];
 }
 
-static bool can_split(const Graph *graph, const Node *argmax)
+static bool ends_up_plain(const Graph *graph, const Node *resize)
 {
-    const Node *resize = argmax->in[0];
-    if (argmax->op != OP_ARGMAX || node_int(argmax, A_DIM) != 1 || resize->op != OP_RESIZE) return false;
-    if (strcmp(node_string(resize, A_MODE), "bilinear") || graph_uses(graph, resize) != 1) return false;
+    for (int i = 0; i < graph->n_outputs; i++)
+        if (graph->outputs[i].node == resize) return true;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const Node *user = graph->nodes[i];
+        bool reduces = user->op == OP_ARGMAX || user->op == OP_SOFTMAX || user->op == OP_LOG_SOFTMAX;
+        if (reduces && user->in[0] == resize && node_int(user, A_DIM) == 1) return true;
+    }
+    return false;
+}
+
+static bool can_split(const Graph *graph, const Node *resize)
+{
+    if (resize->op != OP_RESIZE || strcmp(node_string(resize, A_MODE), "bilinear")) return false;
     Type in = resize->in[0]->type, out = resize->type;
-    return in.dim[2] != out.dim[2] && in.dim[3] != out.dim[3] && sizes_say_all(resize);
+    bool enlarges = in.dim[2] < out.dim[2] && in.dim[3] < out.dim[3];
+    return enlarges && sizes_say_all(resize) && ends_up_plain(graph, resize);
 }
 
 static Node *resize_to(Graph *graph, const Node *like, Node *in, int64_t rows, int64_t columns)
@@ -49,9 +62,9 @@ bool pass_split_resize(Graph *graph, const PassOptions *options)
     bool changed = false;
     int count = graph->n_nodes;
     for (int i = 0; i < count; i++) {
-        Node *argmax = graph->nodes[i];
-        if (!can_split(graph, argmax)) continue;
-        Node *resize = argmax->in[0], *in = resize->in[0];
+        Node *resize = graph->nodes[i];
+        if (!can_split(graph, resize)) continue;
+        Node *in = resize->in[0];
         Node *columns = resize_to(graph, resize, in, in->type.dim[2], resize->type.dim[3]);
         graph_replace(graph, resize,
                       resize_to(graph, resize, columns, resize->type.dim[2], resize->type.dim[3]));
