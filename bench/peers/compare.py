@@ -4,8 +4,9 @@
                [--ours 'COMMAND ...'] [--json FILE]
 
 Every run is a process of its own, and each round starts with another one, so that what else the
-machine does falls on all alike. COMMAND prints a JSON line with name, median_ms, min_ms and
-peak_rss_mb as its last line. A time is the median of the rounds' medians; memory is the largest seen.
+machine does falls on all alike. COMMAND ends its output with a JSON object with name, median_ms, min_ms and
+peak_rss_mb, or, as `PROG bench --json` has it, peak_resident_bytes. A time is the median of the rounds'
+medians; memory is the largest seen.
 Exit status 1 if ours is slower than the best peer or needs more memory than the leanest, 2 if the
 command line is wrong, 3 if a run failed.
 """
@@ -62,21 +63,24 @@ def commands(args):
 
 
 def run_once(name, command):
-    """The command's JSON line, or a sentence and exit status 3."""
+    """The JSON object that ends the command's output, or a sentence and exit status 3."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    lines = done.stdout.strip().splitlines()
-    if done.returncode == 0 and lines:
+    start = ("\n" + done.stdout).rfind("\n{")
+    if done.returncode == 0 and start >= 0:
         try:
-            return json.loads(lines[-1])
+            result = json.loads(done.stdout[start:])
+            if "peak_resident_bytes" in result:
+                result["peak_rss_mb"] = result["peak_resident_bytes"] / 2**20
+            return result
         except json.JSONDecodeError:
             pass
     tail = (done.stderr or done.stdout).strip().splitlines()[-3:]
-    sys.stderr.write(f"compare.py: {name} gave no JSON line (exit status {done.returncode}): " + " / ".join(tail) + "\n")
+    sys.stderr.write(f"compare.py: {name} gave no JSON (exit status {done.returncode}): " + " / ".join(tail) + "\n")
     sys.exit(3)
 
 
 def measure(found, rounds):
-    """results[name] = its JSON lines, one per round."""
+    """results[name] = its JSON objects, one per round."""
     results = {name: [] for name in found}
     names = list(found)
     for i in range(rounds):
