@@ -3,12 +3,18 @@
 # stand in it.
 # usage: tests/whole/readme.sh     SEGC=PROGRAM overrides build/segc
 cd "$(dirname "$0")/../.." || exit 3
-segc=$(realpath "${SEGC:-build/segc}")
+built=$(realpath "$(dirname "${SEGC:-build/segc}")")
+graphs=$PWD/graphs
 readme=$PWD/README.md
 picture=$PWD/tests/fixtures/images/jpeg_420.jpg
 room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
 trap 'rm -rf "$room"' EXIT
 cd "$room" || exit 3
+# The shipped graphs are found from wherever the build folder is.
+mkdir build
+cp "$built/segc" "$built"/libsegrt*.a build
+ln -s "$graphs" graphs
+segc=build/segc
 passed=0
 failed=0
 
