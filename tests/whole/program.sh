@@ -58,6 +58,10 @@ cp "$images/rgb8.png" "$images/grey_alpha8.png" "$images/jpeg_420.jpg" in || exi
 says "builds" "$segc" build "$graph" --size 64x96 -o prog
 says "links nothing but libc" needs_only_libc
 says "tells what it is" alone ./prog info
+# A program for another machine: the list of features it needs, one of them unknown here.
+sed 's/sse3,ssse3,/sse3,zsse3,/' prog >elsewhere
+chmod +x elsewhere
+ends "refuses a processor without its features" 3 "built for zsse3" alone ./elsewhere bench --runs 1
 ends "counts its parameters" 0 '"parameters_deployed": [1-9]' alone ./prog info --json
 says "predicts" alone ./prog predict in -o one --color --overlay --threads 1
 says "predicts on three threads" alone ./prog predict in -o three --color --overlay --threads 3
@@ -76,6 +80,10 @@ says "builds an object" "$segc" build "$graph" --size 64x96 --emit object -o net
 # shellcheck disable=SC2086  # two archives
 says "C links it" "${CC:-cc}" -I"$runtime" "$client" net.o $archives -lm -lpthread -o client
 ends "C calls it" 0 '^class [0-9]* in [0-9]* of 600 pixels$' ./client
+says "builds a library" "$segc" build "$graph" --size 64x96 --emit shared -o libnet.so
+says "C links the library" "${CC:-cc}" -I"$runtime" "$client" ./libnet.so -o client_so
+./client >first
+ends "C calls the library" 0 "$(cat first)" ./client_so
 # shellcheck disable=SC2086
 says "C++ links it" "${CXX:-c++}" -I"$runtime" -x c++ "$client" -x none net.o $archives -lm -lpthread -o client_cc
 ./client >first
