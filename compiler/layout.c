@@ -130,14 +130,17 @@ typedef struct Blocks {
     const Target *target;
     int vector;
     int *block;
-    bool *plain;     /* an enlargement that only plain readers want: its small input is moved, not its large
-                        output */
-    Node **moved[2]; /* the relayout of a node to plain [0] or blocked [1], once made */
+    bool *plain; /* an enlargement that only plain readers want: its small input is moved, not its large
+                    output */
+    /* The relayout of a node, once made. Borders lie around a copy of its own: others want a dense one. */
+    Node **moved[3];
 } Blocks;
 
-static Node *in_block(Blocks *b, Node *value, int block)
+enum { TO_PLAIN, TO_BLOCKS, TO_BORDERED };
+
+static Node *in_block(Blocks *b, Node *value, int block, int how)
 {
-    Node **moved = &b->moved[block > 1][value->id];
+    Node **moved = &b->moved[how][value->id];
     if (!*moved) {
         *moved = relayout(b->graph, value, block);
         b->block[(*moved)->id] = block;
@@ -174,16 +177,17 @@ static void decide_blocks(Blocks *b)
         Node *node = nodes[k];
         for (int i = 0; i < node->n_in; i++) {
             int wanted = b->plain[node->id] ? 1 : block_wanted(node, i, b->block, b->vector);
-            if ((wanted && wanted != b->block[node->in[i]->id]) ||
-                needs_border_copy(node, i, wanted, b->target))
-                node->in[i] = in_block(b, node->in[i], wanted);
+            if (needs_border_copy(node, i, wanted, b->target))
+                node->in[i] = in_block(b, node->in[i], wanted, TO_BORDERED);
+            else if (wanted && wanted != b->block[node->in[i]->id])
+                node->in[i] = in_block(b, node->in[i], wanted, wanted > 1 ? TO_BLOCKS : TO_PLAIN);
         }
         b->block[node->id] = node->mark ? 1 : block_made(node, b->block, b->vector);
     }
     for (int i = 0; i < b->graph->n_outputs; i++) {
         Output *output = &b->graph->outputs[i];
         if (b->block[output->node->id] != 1 || op_info(output->node->op)->class == CLASS_SOURCE)
-            output->node = in_block(b, output->node, 1);
+            output->node = in_block(b, output->node, 1, TO_PLAIN);
     }
 }
 
@@ -226,13 +230,21 @@ static void find_halos(Layout *layout)
     }
 }
 
+static bool shares_input(const Node *node)
+{
+    return node->op == OP_RESHAPE || node->op == OP_FLATTEN;
+}
+
 /* Whether a part may live inside the concat: made by a kernel here, in the same blocks, by nobody else's
- * storage. */
+ * storage. Plain values are taken to be dense by outputs and by those that share their memory, so between
+ * the pictures of a batch nothing else may lie. */
 static bool can_be_placed(const Layout *layout, const Node *part, const Place *whole, int64_t channel)
 {
     const Place *place = layout_place(layout, part);
-    return op_info(part->op)->class != CLASS_SOURCE && !part->mark && place->block == whole->block &&
-           channel % whole->block == 0 && !place->storage && part->op != OP_CONCAT;
+    bool made_here = op_info(part->op)->class != CLASS_SOURCE && !part->mark && !shares_input(part) &&
+                     part->op != OP_CONCAT;
+    return made_here && !place->storage && place->block == whole->block && channel % whole->block == 0 &&
+           (whole->block > 1 || whole->view.n == 1);
 }
 
 /* Gives each concat its storage and puts the parts that can be inside it; place->offset is then the channel
@@ -242,7 +254,8 @@ static void place_concats(Layout *layout)
 {
     for (int k = layout->graph->n_nodes - 1; k >= 0; k--) {
         const Node *node = layout->graph->nodes[k];
-        if (node->op != OP_CONCAT || node->mark || node_int(node, A_DIM) != 1) continue;
+        bool by_channel = node->type.rank == 4 && node->op == OP_CONCAT && node_int(node, A_DIM) == 1;
+        if (!by_channel || node->mark) continue;
         Place *whole = &layout->places[node->id];
         if (!whole->storage) whole->storage = storage_new(layout, STORAGE_ARENA, node->type.dtype);
         int64_t channel = 0;
@@ -274,17 +287,11 @@ static void set_strides(Place *place, int64_t pitch_h, int64_t pitch_w)
     place->stride_c = off_powers_of_two(pitch_h * place->stride_y, place->block);
 }
 
-static bool shares_input(const Node *node)
-{
-    return node->op == OP_RESHAPE || node->op == OP_FLATTEN;
-}
-
 /* Strides of a value with storage of its own, or of a concat; parts copy those of their whole. */
 static void finish_place(Layout *layout, const Node *node)
 {
     Place *place = &layout->places[node->id];
     bool is_static = node->mark;
-    if (shares_input(node)) place->storage = layout->places[node->in[0]->id].storage;
     if (!place->storage)
         place->storage =
             storage_new(layout, is_static ? STORAGE_PERSISTENT : STORAGE_ARENA, node->type.dtype);
@@ -297,8 +304,7 @@ static void finish_place(Layout *layout, const Node *node)
     /* Blocked users read whole vectors of a plain one: see guard_lanes in lower.c. */
     if (is_static && place->stride_c == 1 && v.h * v.w == 1)
         elements = blocks_of(elements, layout->target->vector) * layout->target->vector;
-    assert(!shares_input(node) || place->storage->elements >= v.n * place->stride_n);
-    if (!shares_input(node)) place->storage->elements = elements;
+    place->storage->elements = elements;
     place->storage->has_halo = place->halo_top || place->halo_left || place->halo_bottom || place->halo_right;
 }
 
@@ -319,6 +325,19 @@ static void finish_part(const Place *whole, Place *part)
                     .halo_right = whole->halo_right};
 }
 
+/* The same elements, dense, where the input has them. */
+static void finish_alias(Layout *layout, const Node *node)
+{
+    Place *place = &layout->places[node->id];
+    const Place *in = &layout->places[node->in[0]->id];
+    assert(in->block == 1 && !in->storage->has_halo);
+    place->storage = in->storage;
+    place->offset = in->offset;
+    View v = place->view;
+    set_strides(place, v.h, v.w);
+    place->stride_n = v.c * place->stride_c;
+}
+
 static void finish_places(Layout *layout)
 {
     bool *part = ARENA_ARRAY(layout->arena, bool, layout->n_places);
@@ -332,22 +351,26 @@ static void finish_places(Layout *layout)
             if (storage && storage == layout->places[node->id].storage) part[id] = true, whole_of[id] = node;
         }
     }
-    for (int k = 0; k < layout->graph->n_nodes; k++)
-        if (!part[layout->graph->nodes[k]->id]) finish_place(layout, layout->graph->nodes[k]);
+    for (int k = 0; k < layout->graph->n_nodes; k++) {
+        const Node *node = layout->graph->nodes[k];
+        if (!part[node->id] && !shares_input(node)) finish_place(layout, node);
+    }
     for (int k = 0; k < layout->graph->n_nodes; k++) {
         int id = layout->graph->nodes[k]->id;
         if (part[id]) finish_part(&layout->places[whole_of[id]->id], &layout->places[id]);
     }
+    for (int k = 0; k < layout->graph->n_nodes; k++)
+        if (shares_input(layout->graph->nodes[k])) finish_alias(layout, layout->graph->nodes[k]);
 }
 
 Layout *layout_assign(Graph *graph, const Target *target)
 {
     graph_mark_static(graph);
-    int room = graph->next_id + 2 * graph->n_nodes + graph->n_outputs + 1; /* ids that relayouts may take */
+    int room = graph->next_id + 3 * graph->n_nodes + graph->n_outputs + 1; /* ids that relayouts may take */
     Blocks blocks = {.graph = graph, .target = target, .vector = target->blas ? 1 : target->vector};
     blocks.block = ARENA_ARRAY(graph->arena, int, room);
     blocks.plain = ARENA_ARRAY(graph->arena, bool, room);
-    for (int i = 0; i < 2; i++) blocks.moved[i] = ARENA_ARRAY(graph->arena, Node *, room);
+    for (int i = 0; i < 3; i++) blocks.moved[i] = ARENA_ARRAY(graph->arena, Node *, room);
     decide_blocks(&blocks);
     graph_sort(graph);
     graph_mark_static(graph);

@@ -54,6 +54,14 @@ Expr *place_index(Lowering *l, const Place *p, const Coord *at)
     return index;
 }
 
+/* Where an element is stored. A single channel is read from lane 0 by all lanes, but each lane is written. */
+static Expr *store_index(Lowering *l, const Place *p, const Coord *at)
+{
+    Expr *index = place_index(l, p, at);
+    bool lane_is_missing = p->block > 1 && p->view.c == 1 && at->block == p->block;
+    return lane_is_missing ? expr_add(l->b, index, at->lane) : index;
+}
+
 static Expr *both(Lowering *l, Expr *a, Expr *b)
 {
     if (!a || !b) return a ? a : b;
@@ -76,12 +84,26 @@ static Expr *load(Lowering *l, const Node *node, const Coord *at, Expr *guard)
     return expr_load_if(l->b, buffer, place_index(l, place, at), both(l, guard, guard_lanes(l, place, at)));
 }
 
+static bool is_per_channel(const Node *node)
+{
+    return node->op == OP_BATCH_NORM || node->op == OP_PRELU;
+}
+
 /* A broadcasting operator aligns shapes at the right, which differs from a value's own view when the ranks
  * differ; such an input is plain and dense. */
 static bool aligns_right(const Node *node, const Node *in)
 {
-    bool per_channel = node->op == OP_BATCH_NORM || node->op == OP_PRELU;
-    return !per_channel && in->type.rank != node->type.rank && in->type.rank > 0;
+    return !is_per_channel(node) && in->type.rank != node->type.rank && in->type.rank > 0;
+}
+
+/* Where the parameters of a per-channel operator are read: by dimension 1, which at rank 3 is the view's
+ * rows.
+ */
+static Coord parameter_coord(Lowering *l, const Node *node, const Coord *at)
+{
+    if (node->type.rank != 3) return *at;
+    Expr *zero = expr_int(l->b, 0);
+    return (Coord){.block = 1, .n = zero, .cb = at->y, .lane = zero, .y = zero, .x = zero};
 }
 
 static Expr *load_aligned_right(Lowering *l, const Node *node, const Node *in, const Coord *at)
@@ -95,15 +117,19 @@ static Expr *load_aligned_right(Lowering *l, const Node *node, const Node *in, c
             rank == 4 || (rank == 3 && axis != 1) || (rank == 2 && axis < 2) || (rank == 1 && axis == 1);
         if (has) axes[n++] = full[axis];
     }
-    Expr *index = expr_int(b, place->offset);
+    Expr *index = expr_int(b, place->offset), *guard = NULL;
     int64_t stride = 1;
     for (int i = in->type.rank - 1; i >= 0; i--) {
-        if (in->type.dim[i] > 1)
-            index = expr_add(b, index, expr_scale(b, axes[n - in->type.rank + i], stride));
-        stride *= in->type.dim[i];
+        Expr *axis = axes[n - in->type.rank + i];
+        int64_t extent = in->type.dim[i];
+        if (extent > 1) index = expr_add(b, index, expr_scale(b, axis, stride));
+        /* lanes past the last channel must not read past the value */
+        if (extent > 1 && axis == full[1] && extent % at->block)
+            guard = expr_op2(b, EXPR_LT, axis, expr_int(b, extent));
+        stride *= extent;
     }
     int buffer = lower_storage(l, place->storage, BUFFER_IN);
-    return expr_load_if(b, buffer, index, guard_lanes(l, place, at));
+    return expr_load_if(b, buffer, index, guard);
 }
 
 static bool in_group(const Lowering *l, const Node *node)
@@ -118,7 +144,8 @@ static Expr *elementwise(Lowering *l, const Node *node, const Coord *at)
     assert(node->n_in <= (int)(sizeof in / sizeof *in));
     for (int i = 0; i < node->n_in; i++) {
         bool right = aligns_right(node, node->in[i]) && !in_group(l, node->in[i]);
-        in[i] = right ? load_aligned_right(l, node, node->in[i], at) : lower_value(l, node->in[i], at);
+        Coord own = i > 0 && is_per_channel(node) ? parameter_coord(l, node, at) : *at;
+        in[i] = right ? load_aligned_right(l, node, node->in[i], at) : lower_value(l, node->in[i], &own);
         /* Rules use an operand more than once. An epilogue is one expression and has no place for a let. */
         bool plain = in[i]->kind == EXPR_LOAD || in[i]->kind == EXPR_VAR || in[i]->kind == EXPR_FLOAT;
         if (l->group->kind != GROUP_TEMPLATE && !plain)
@@ -207,7 +234,7 @@ static void lower_elements(Lowering *l, const Node *root)
     Coord at = open_domain(l, place);
     int out = lower_storage(l, place->storage, BUFFER_OUT);
     Expr *value = lower_spare_lanes(l, root, place, &at, lower_value(l, root, &at));
-    loop_store(l->b, out, place_index(l, place, &at), value);
+    loop_store(l->b, out, store_index(l, place, &at), value);
     close_all(l);
 }
 
@@ -283,7 +310,7 @@ static void lower_part(Lowering *l, const Node *concat, int part)
     if (axis == 2) shifted.y = expr_add(b, at.y, by);
     if (axis == 3) shifted.x = expr_add(b, at.x, by);
     int out = lower_storage(l, to.storage, BUFFER_OUT);
-    loop_store(b, out, place_index(l, &to, &shifted), lower_value(l, from, &at));
+    loop_store(b, out, store_index(l, &to, &shifted), lower_value(l, from, &at));
     close_all(l);
 }
 
