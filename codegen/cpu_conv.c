@@ -53,8 +53,10 @@ static LLVMValueRef tap_table(Conv *c)
         int64_t channel = u * s->schedule.unit;
         int64_t base = channel / s->in_lanes * s->in_block + channel % s->in_lanes * s->in_lane;
         for (int y = 0; y < s->ny; y++)
-            for (int x = 0; x < s->nx; x++)
-                offset[n++] = emit_int(e, 4 * (base + s->dy[y] * s->in_y + s->dx[x] * s->in_x));
+            for (int x = 0; x < s->nx; x++) {
+                int64_t dy = s->dy + y * s->dy_step, dx = s->dx + x * s->dx_step;
+                offset[n++] = emit_int(e, 4 * (base + dy * s->in_y + dx * s->in_x));
+            }
     }
     LLVMValueRef table = LLVMAddGlobal(e->module, LLVMArrayType2(e->i64, (uint64_t)count), "taps");
     LLVMSetInitializer(table, LLVMConstArray2(e->i64, offset, (uint64_t)count));
@@ -137,6 +139,13 @@ static void store_vector(Conv *c, LLVMValueRef value, LLVMValueRef address)
     LLVMSetAlignment(LLVMBuildStore(c->e->b, value, address), (unsigned)(4 * c->spec->schedule.block));
 }
 
+LLVMValueRef emit_epilogue(Emit *e, const ConvSpec *spec)
+{
+    for (const Stmt *let = spec->lets; let && let->kind == STMT_LET; let = let->next)
+        emit_bind(e, let->var, emit_expr(e, let->value), 0);
+    return emit_expr_vector(e, spec->value);
+}
+
 /* The epilogue's value of every sum. Each is stored at once: loads of the next can then not be gathered in
  * front of it, where they would need registers that the sums occupy. */
 static void emit_values(Conv *c, int pixels, LLVMValueRef x0, LLVMValueRef out, LLVMValueRef *sum)
@@ -158,7 +167,7 @@ static void emit_values(Conv *c, int pixels, LLVMValueRef x0, LLVMValueRef out, 
             emit_bind(e, s->var_cb, first_block, v);
             emit_bind(e, s->var_acc, sum[p * vectors + v], 0);
             e->n_cache = kept;
-            store_vector(c, emit_expr_vector(e, s->value), at(e, out, p * s->out_x + v * s->out_block));
+            store_vector(c, emit_epilogue(e, s), at(e, out, p * s->out_x + v * s->out_block));
         }
     e->lanes = 1;
     e->vector_var = NULL;

@@ -9,6 +9,9 @@
 void emit_conv_units(Emit *e);
 void emit_winograd_units(Emit *e);
 
+/* The epilogue's value, once its variables are bound. */
+LLVMValueRef emit_epilogue(Emit *e, const ConvSpec *spec);
+
 /* One row of a product: spec (one chunk, no epilogue, 1x1) from in, with a tile's filters, to out. */
 void emit_conv_product(Emit *e, const ConvSpec *spec, LLVMValueRef in, LLVMValueRef filters,
                        LLVMValueRef out);

@@ -12,9 +12,9 @@ static bool is_vector(LLVMValueRef value)
 
 void emit_bind(Emit *e, const Var *var, LLVMValueRef value, int64_t addend)
 {
-    assert(var->id < MAX_VARS);
+    assert(var->id < e->kernel->n_vars);
     e->vars[var->id] = (Binding){value, addend};
-    e->n_cache = 0;
+    if (var->type == SCALAR_INT) e->n_cache = 0;
 }
 
 /* How x changes from lane to lane: 0, a constant, or STRIDE_VARIES. */

@@ -150,6 +150,7 @@ void emit_kernel(Emit *e, const Kernel *kernel)
     e->lanes = 1;
     e->vector_var = NULL;
     e->n_cache = 0;
+    e->vars = ARENA_ARRAY(e->arena, Binding, kernel->n_vars);
     begin_function(e);
     if (kernel->conv && kernel->conv->winograd)
         emit_winograd_units(e);

@@ -21,7 +21,7 @@ typedef struct Binding {
     int64_t addend;     /* integers: known part, kept apart so that addresses fold */
 } Binding;
 
-enum { MAX_VARS = 256, MAX_CACHED = 64 };
+enum { MAX_CACHED = 64 };
 
 typedef struct Emit {
     Arena *arena;
@@ -34,7 +34,7 @@ typedef struct Emit {
     const Kernel *kernel;
     LLVMValueRef function;
     LLVMValueRef buffers[MAX_BUFFERS], scratch;
-    Binding vars[MAX_VARS];
+    Binding *vars; /* by Var.id */
     /* Vector context */
     int lanes;             /* 1: none */
     const Var *vector_var; /* whose consecutive values the lanes have; NULL: none */

@@ -254,7 +254,7 @@ static void emit_whole_tile(Wino *w, LLVMValueRef y[WINOGRAD_OUT][WINOGRAD_OUT],
             emit_bind(e, s->var_x, tile_x, c * d);
             emit_bind(e, s->var_acc, y[r][c], 0);
             e->n_cache = kept;
-            store(w, emit_expr_vector(e, s->value), out, r * d * s->out_y + c * d * s->out_x);
+            store(w, emit_epilogue(e, s), out, r * d * s->out_y + c * d * s->out_x);
         }
 }
 
@@ -277,7 +277,7 @@ static void emit_cut_tile(Wino *w, LLVMValueRef y[WINOGRAD_OUT][WINOGRAD_OUT], L
     emit_bind(e, s->var_acc, load(w, from, 0), 0);
     LLVMValueRef bytes = LLVMBuildNSWAdd(e->b, scaled(e, row.counter, 4 * d * s->out_y),
                                          scaled(e, column.counter, 4 * d * s->out_x), "");
-    store(w, emit_expr_vector(e, s->value), emit_address(e, out, bytes), 0);
+    store(w, emit_epilogue(e, s), emit_address(e, out, bytes), 0);
     emit_loop_end(e, &column, NULL, NULL);
     emit_loop_end(e, &row, NULL, NULL);
 }

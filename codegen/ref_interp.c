@@ -257,8 +257,9 @@ static double conv_sum(const Interp *in, const ConvSpec *c, int64_t n, int64_t c
     for (int64_t u = 0; u < c->units; u++) {
         for (int64_t tap = 0; tap < (int64_t)c->ny * c->nx; tap++) {
             int64_t ty = tap / c->nx, tx = tap % c->nx;
-            int64_t pixel = c->in_offset + n * c->in_n + (y * c->stride_y + c->dy[ty]) * c->in_y +
-                            (x * c->stride_x + c->dx[tx]) * c->in_x;
+            int64_t pixel = c->in_offset + n * c->in_n +
+                            (y * c->stride_y + c->dy + ty * c->dy_step) * c->in_y +
+                            (x * c->stride_x + c->dx + tx * c->dx_step) * c->in_x;
             for (int64_t k = 0; k < unit; k++) {
                 int64_t channel = (first + u) * unit;
                 int64_t at =
@@ -290,6 +291,8 @@ static void run_conv(Interp *in)
         in->vars[c->var_y->id].i = y;
         in->vars[c->var_x->id].i = x;
         in->vars[c->var_acc->id].f = conv_sum(in, c, n, cb, y, x);
+        for (const Stmt *let = c->lets; let && let->kind == STMT_LET; let = let->next)
+            in->vars[let->var->id] = eval(in, let->value);
         store(in, 2, c->out_offset + n * c->out_n + cb * c->out_block + y * c->out_y + x * c->out_x + lane,
               c->value);
     }
@@ -297,32 +300,9 @@ static void run_conv(Interp *in)
 
 /* ---- kernels ------------------------------------------------------------------------------------- */
 
-static int larger(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-static int largest_id(const Stmt *stmt)
-{
-    int id = 0;
-    for (; stmt; stmt = stmt->next) {
-        if (stmt->var) id = larger(id, stmt->var->id);
-        for (int i = 0; i < stmt->n_carries; i++) id = larger(id, stmt->carries[i].var->id);
-        id = larger(id, largest_id(stmt->body));
-    }
-    return id;
-}
-
-static int largest_conv_id(const ConvSpec *c)
-{
-    int outer = larger(c->var_n->id, larger(c->var_cb->id, c->var_lane->id));
-    return larger(outer, larger(c->var_y->id, larger(c->var_x->id, c->var_acc->id)));
-}
-
 bool interp_run_units(const Kernel *kernel, void *const *buffers, int64_t begin, int64_t end)
 {
-    int largest = kernel->conv ? largest_conv_id(kernel->conv) : largest_id(kernel->body);
-    Value *vars = rt_alloc(sizeof *vars * (size_t)(largest + 1));
+    Value *vars = rt_alloc(sizeof *vars * (size_t)(kernel->n_vars + 1));
     if (!vars) return false;
     Interp in = {kernel, buffers, vars};
     if (kernel->conv) {

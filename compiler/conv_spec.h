@@ -93,14 +93,16 @@ struct ConvSpec {
     int64_t units;         /* of one group */
     int64_t group_filters; /* 0: one group */
     int ny, nx;
-    int64_t dy[MAX_INTS], dx[MAX_INTS]; /* displacement of the taps, in input pixels */
+    /* Displacement of the taps, in input pixels: dy[t] is dy + t*dy_step. */
+    int64_t dy, dy_step, dx, dx_step;
     int64_t stride_y, stride_x;
     int64_t in_offset, in_n, in_block, in_y, in_x, in_lane, in_lanes;
     int64_t out_offset, out_n, out_block, out_y, out_x;
     ConvSchedule schedule;
-    /* The epilogue: an expression over these variables and the kernel's buffers. acc, lane and the value are
-     * of one vector. */
+    /* The epilogue: an expression over these variables, the kernel's buffers and the lets that stand first in
+     * `lets`. acc, lane and the value are of one vector. */
     Var *var_n, *var_cb, *var_lane, *var_y, *var_x, *var_acc;
+    const Stmt *lets;
     Expr *value;
 };
 
@@ -118,11 +120,12 @@ ConvSchedule conv_schedule(const Node *node, const Target *target);
 bool conv_splits_groups(const Node *node, int block);
 
 /* The taps of one phase of a contraction along one axis: output o = first + step*j of `count` outputs reads
- * input j*stride + displacement[t] through filter index tap[t]. */
+ * input j*stride + displacement + t*displacement_step through filter index tap + t*tap_step, for t below
+ * n_taps. */
 typedef struct ConvPhase {
     int64_t first, step, count, stride;
     int n_taps;
-    int64_t tap[MAX_INTS], displacement[MAX_INTS];
+    int64_t tap, tap_step, displacement, displacement_step;
 } ConvPhase;
 /* axis 0: rows, 1: columns. conv2d has one phase, conv_transpose2d `stride` of them; a phase may have no
  * taps. */

@@ -11,7 +11,13 @@ typedef struct Fuser {
     Fusion *fusion;
     int *uses;     /* by node id */
     Node **anchor; /* by node id: the contraction whose epilogue ends here */
+    /* By node id, of the node and all that is computed inside it: buffers that it may need, and nodes. */
+    int *buffers, *members;
 } Fuser;
+
+/* A kernel's size is bounded, so that chains of any length are compiled, in time that grows with their
+ * length. */
+enum { MOST_MEMBERS = 48 };
 
 static bool is_elementwise(const Node *node)
 {
@@ -64,6 +70,28 @@ static bool has_value_rule(const Node *node)
     return info->lower && !conv_uses_template(node);
 }
 
+/* Buffers of a kernel of the node alone: its result, its inputs, tables of a resize; of a contraction those
+ * of the template, whatever its phases. */
+static int own_buffers(const Node *node)
+{
+    if (conv_uses_template(node)) return 6;
+    return 1 + node->n_in + (node->op == OP_RESIZE ? 6 : 0);
+}
+
+/* Whether a kernel of both is not too large. The value in between needs no buffer then, on either side. */
+static bool fits_inside(const Fuser *f, const Node *user, const Node *in)
+{
+    return f->buffers[user->id] + f->buffers[in->id] - 2 <= MAX_BUFFERS &&
+           f->members[user->id] + f->members[in->id] <= MOST_MEMBERS;
+}
+
+static void take_in(Fuser *f, const Node *user, const Node *in)
+{
+    f->fusion->inlined[in->id] = true;
+    f->buffers[user->id] += f->buffers[in->id] - 2;
+    f->members[user->id] += f->members[in->id];
+}
+
 static bool only_use(const Fuser *f, const Node *node)
 {
     return f->uses[node->id] == 1 && op_info(node->op)->class != CLASS_SOURCE;
@@ -75,7 +103,8 @@ static int input_with_anchor(const Fuser *f, const Node *user)
     int best = -1;
     for (int i = 0; i < user->n_in; i++) {
         const Node *in = user->in[i];
-        if (!f->anchor[in->id] || !only_use(f, in) || !is_elementwise(user) || !same_domain(f, user, in))
+        if (!f->anchor[in->id] || !only_use(f, in) || !is_elementwise(user) || !same_domain(f, user, in) ||
+            !fits_inside(f, user, in))
             continue;
         if (best < 0 || in->id > user->in[best]->id) best = i;
     }
@@ -87,7 +116,7 @@ static void take_inputs(Fuser *f, Node *user)
     int anchored = input_with_anchor(f, user);
     if (anchored >= 0) {
         f->anchor[user->id] = f->anchor[user->in[anchored]->id];
-        f->fusion->inlined[user->in[anchored]->id] = true;
+        take_in(f, user, user->in[anchored]);
     }
     for (int i = 0; i < user->n_in; i++) {
         Node *in = user->in[i];
@@ -95,7 +124,7 @@ static void take_inputs(Fuser *f, Node *user)
         if (node_is_static(f->layout, in) != node_is_static(f->layout, user)) continue;
         /* An epilogue has no place for loops. */
         if (f->anchor[user->id] && !is_elementwise(in)) continue;
-        if (reads_once(f, user, in)) f->fusion->inlined[in->id] = true;
+        if (reads_once(f, user, in) && fits_inside(f, user, in)) take_in(f, user, in);
     }
 }
 
@@ -158,11 +187,15 @@ Fusion *fuse_groups(Layout *layout, bool fuse)
     Fuser f = {.layout = layout, .fusion = fusion};
     f.uses = ARENA_ARRAY(arena, int, layout->n_places);
     f.anchor = ARENA_ARRAY(arena, Node *, layout->n_places);
+    f.buffers = ARENA_ARRAY(arena, int, layout->n_places);
+    f.members = ARENA_ARRAY(arena, int, layout->n_places);
     for (int k = 0; k < graph->n_nodes; k++)
         for (int i = 0; i < graph->nodes[k]->n_in; i++) f.uses[graph->nodes[k]->in[i]->id]++;
     for (int i = 0; i < graph->n_outputs; i++) f.uses[graph->outputs[i].node->id] += 2;
     for (int k = 0; k < graph->n_nodes; k++) {
         Node *node = graph->nodes[k];
+        f.buffers[node->id] = own_buffers(node);
+        f.members[node->id] = 1;
         if (layout_contracts(layout, node))
             f.anchor[node->id] = node;
         else if (fuse)

@@ -26,6 +26,7 @@ Kernel *loop_finish(LoopBuilder *b)
 {
     assert(b->n_open == 0);
     b->kernel->units = count_units(b->kernel->body);
+    b->kernel->n_vars = b->next_var;
     return b->kernel;
 }
 

@@ -133,6 +133,7 @@ typedef struct Kernel {
     int n_buffers;
     Buffer buffers[MAX_BUFFERS];
     int64_t units;
+    int n_vars;           /* Var.id are below this */
     Stmt *body;           /* loop kernels */
     const ConvSpec *conv; /* template kernels: body is NULL */
     const BlasSpec *blas; /* kernels of the baseline: no body, no code of their own */

@@ -146,10 +146,9 @@ static Expr *elementwise(Lowering *l, const Node *node, const Coord *at)
         bool right = aligns_right(node, node->in[i]) && !in_group(l, node->in[i]);
         Coord own = i > 0 && is_per_channel(node) ? parameter_coord(l, node, at) : *at;
         in[i] = right ? load_aligned_right(l, node, node->in[i], at) : lower_value(l, node->in[i], &own);
-        /* Rules use an operand more than once. An epilogue is one expression and has no place for a let. */
+        /* Rules use an operand more than once. */
         bool plain = in[i]->kind == EXPR_LOAD || in[i]->kind == EXPR_VAR || in[i]->kind == EXPR_FLOAT;
-        if (l->group->kind != GROUP_TEMPLATE && !plain)
-            in[i] = loop_let(l->b, op_info(node->in[i]->op)->name, in[i]);
+        if (!plain) in[i] = loop_let(l->b, op_info(node->in[i]->op)->name, in[i]);
     }
     return op_info(node->op)->scalar(l->b, node, in);
 }

@@ -41,8 +41,10 @@ static ConvSpec *describe(Arena *arena, const Fusion *fusion, const Node *node, 
     spec->group_filters = split ? node->type.dim[1] / groups : 0;
     spec->ny = x->n_taps ? y->n_taps : 0;
     spec->nx = y->n_taps ? x->n_taps : 0;
-    memcpy(spec->dy, y->displacement, sizeof spec->dy);
-    memcpy(spec->dx, x->displacement, sizeof spec->dx);
+    spec->dy = y->displacement;
+    spec->dy_step = y->displacement_step;
+    spec->dx = x->displacement;
+    spec->dx_step = x->displacement_step;
     spec->stride_y = y->stride;
     spec->stride_x = x->stride;
     describe_input(spec, layout_place(layout, node->in[0]), &s);
@@ -68,6 +70,7 @@ static void lower_epilogue(Lowering *l, ConvSpec *spec, const Node *root, const 
     at.x = expr_add(b, expr_scale(b, column, x->step), expr_int(b, x->first));
     spec->value = lower_spare_lanes(l, root, place, &at, lower_value(l, root, &at));
     loop_store(b, 2, place_index(l, place, &at), spec->value);
+    spec->lets = b->open[b->n_open - 1]->body->next; /* behind acc */
     while (b->n_open) loop_close(b, NULL);
     spec->var_n = n->var;
     spec->var_cb = cb->var;
@@ -276,6 +279,15 @@ static void lower_pack_winograd(Lowering *l, const Node *node)
     while (b->n_open) loop_close(b, NULL);
 }
 
+/* The taps of a packed filter along an axis: attribute [first, step, count]. Opens a loop over several;
+ * returns the tap's number, and its row or column of the filter in *at. */
+static Expr *open_taps(LoopBuilder *b, const Attr *taps, const char *name, Expr **at)
+{
+    Expr *tap = taps->i[2] == 1 ? expr_int(b, 0) : loop_open_n(b, LOOP_SERIAL, name, taps->i[2]);
+    *at = expr_add(b, expr_scale(b, tap, taps->i[1]), expr_int(b, taps->i[0]));
+    return tap;
+}
+
 /* Packs filters for the template: see conv_spec.h for the order. Value at (filter f, channel i, row, column)
  * of the raw weight is pulled, so that a folded batch_norm's scale is multiplied on the way. */
 void lower_pack_kernel(Lowering *l, const Node *node)
@@ -294,40 +306,33 @@ void lower_pack_kernel(Lowering *l, const Node *node)
         transposed ? weight->type.dim[0] / groups : weight->type.dim[1]; /* channels of a group */
     int64_t own_out = filters / groups, channels = dense ? own_in * groups : own_in;
     int out = lower_storage(l, layout_place(l->layout, node)->storage, BUFFER_OUT);
+    Coord at = {.block = 1, .lane = expr_int(b, 0)};
     Expr *ob = loop_open_n(b, LOOP_PARALLEL, "ob", node->type.dim[0]);
     Expr *u = loop_open_n(b, LOOP_PARALLEL, "u", units);
-    Expr *base = expr_scale(b, expr_add(b, expr_scale(b, ob, units), u), (int64_t)taps_y->n * taps_x->n);
-    for (int ty = 0; ty < taps_y->n; ty++)
-        for (int tx = 0; tx < taps_x->n; tx++) {
-            Expr *k = loop_open_n(b, LOOP_SERIAL, "k", unit);
-            Expr *lane = loop_open_n(b, LOOP_VECTOR, "l", block);
-            Expr *f = expr_add(b, expr_scale(b, ob, block), lane),
-                 *i = expr_add(b, expr_scale(b, u, unit), k);
-            Expr *guard = expr_op2(b, EXPR_AND, expr_op2(b, EXPR_LT, f, expr_int(b, filters)),
-                                   expr_op2(b, EXPR_LT, i, expr_int(b, channels)));
-            /* Coordinates stay inside, whatever the guard says: a fused value is computed before it is
-             * dropped. */
-            f = expr_op2(b, EXPR_MIN, f, expr_int(b, filters - 1));
-            i = expr_op2(b, EXPR_MIN, i, expr_int(b, channels - 1));
-            Expr *group = expr_op2(b, EXPR_DIV, f, expr_int(b, own_out));
-            if (dense) {
-                guard = expr_op2(b, EXPR_AND, guard,
-                                 expr_op2(b, EXPR_EQ, expr_op2(b, EXPR_DIV, i, expr_int(b, own_in)), group));
-                i = transposed ? i : expr_op2(b, EXPR_MOD, i, expr_int(b, own_in));
-            } else if (transposed && groups > 1) {
-                i = expr_add(b, i, expr_scale(b, group, own_in));
-            }
-            if (transposed && groups > 1) f = expr_op2(b, EXPR_MOD, f, expr_int(b, own_out));
-            Coord at = {
-                .block = 1, .n = transposed ? i : f, .cb = transposed ? f : i, .lane = expr_int(b, 0)};
-            at.y = expr_int(b, taps_y->i[ty]);
-            at.x = expr_int(b, taps_x->i[tx]);
-            Expr *tap = expr_add(b, base, expr_int(b, ty * taps_x->n + tx));
-            Expr *to = expr_scale(b, expr_add(b, expr_scale(b, tap, unit), k), block);
-            loop_store(b, out, expr_add(b, to, lane), lower_value_if(l, weight, &at, guard));
-            loop_close(b, NULL);
-            loop_close(b, NULL);
-        }
-    loop_close(b, NULL);
-    loop_close(b, NULL);
+    Expr *ty = open_taps(b, taps_y, "ty", &at.y), *tx = open_taps(b, taps_x, "tx", &at.x);
+    Expr *k = loop_open_n(b, LOOP_SERIAL, "k", unit), *lane = loop_open_n(b, LOOP_VECTOR, "l", block);
+    Expr *f = expr_add(b, expr_scale(b, ob, block), lane), *i = expr_add(b, expr_scale(b, u, unit), k);
+    Expr *guard = expr_op2(b, EXPR_AND, expr_op2(b, EXPR_LT, f, expr_int(b, filters)),
+                           expr_op2(b, EXPR_LT, i, expr_int(b, channels)));
+    /* Coordinates stay inside, whatever the guard says: a fused value is computed before it is dropped. */
+    f = expr_op2(b, EXPR_MIN, f, expr_int(b, filters - 1));
+    i = expr_op2(b, EXPR_MIN, i, expr_int(b, channels - 1));
+    Expr *group = expr_op2(b, EXPR_DIV, f, expr_int(b, own_out));
+    if (dense) {
+        Expr *same = expr_op2(b, EXPR_EQ, expr_op2(b, EXPR_DIV, i, expr_int(b, own_in)), group);
+        guard = expr_op2(b, EXPR_AND, guard, same);
+        i = transposed ? i : expr_op2(b, EXPR_MOD, i, expr_int(b, own_in));
+    } else if (transposed && groups > 1) {
+        i = expr_add(b, i, expr_scale(b, group, own_in));
+    }
+    if (transposed && groups > 1) f = expr_op2(b, EXPR_MOD, f, expr_int(b, own_out));
+    at.n = transposed ? i : f;
+    at.cb = transposed ? f : i;
+    Expr *to = expr_add(b, expr_scale(b, ob, units), u);
+    to = expr_add(b, expr_scale(b, to, taps_y->i[2]), ty);
+    to = expr_add(b, expr_scale(b, to, taps_x->i[2]), tx);
+    to = expr_add(b, expr_scale(b, to, unit), k);
+    to = expr_add(b, expr_scale(b, to, block), lane);
+    loop_store(b, out, to, lower_value_if(l, weight, &at, guard));
+    while (b->n_open) loop_close(b, NULL);
 }

@@ -130,7 +130,10 @@ bool pack_filter_shape(Graph *graph, Node *node)
     int64_t groups = node_int(node, A_GROUPS);
     int64_t channels = node_bool(node, A_TRANSPOSED) ? in.dim[0] / groups : in.dim[1];
     if (node_bool(node, A_DENSE)) channels *= groups;
-    int64_t taps = (int64_t)node_attr(node, A_TAPS_Y)->n * node_attr(node, A_TAPS_X)->n;
+    const Attr *taps_y = node_attr(node, A_TAPS_Y), *taps_x = node_attr(node, A_TAPS_X);
+    if (taps_y->n != 3 || taps_x->n != 3)
+        return shape_error(graph, node, "'taps_y' and 'taps_x' are [first, step, count]");
+    int64_t taps = taps_y->i[2] * taps_x->i[2];
     node->type = (Type){.dtype = F32, .rank = 5};
     int64_t blocks = (filters + block - 1) / block, units = (channels + unit - 1) / unit;
     bool winograd = node_int(node, A_WINOGRAD) != 0;

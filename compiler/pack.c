@@ -1,7 +1,7 @@
 /* Filters in the order in which the contraction template reads them.
  *
  *     before: %4 = conv2d %1, %2, %3 {filters=64, kernel=3}
- *     after:  %5 = pack_filter %2 {filters=64, block=32, unit=8, taps_y=[0,1,2], taps_x=[0,1,2]}    once,
+ *     after:  %5 = pack_filter %2 {filters=64, block=32, unit=8, taps_y=[0,1,3], taps_x=[0,1,3]}    once,
  * when weights are loaded %4 = conv2d %1, %5, %3 {filters=64, kernel=3}
  *
  * A conv_transpose2d gets one pack per phase of its stride, in place of its weight: rows outer, columns
@@ -20,8 +20,8 @@ static Node *pack_phase(Graph *graph, Node *node, int64_t block, int64_t unit, b
     node_set_int(packed, A_FILTERS, node->type.dim[1]);
     node_set_int(packed, A_BLOCK, block);
     node_set_int(packed, A_UNIT, unit);
-    node_set_ints(packed, A_TAPS_Y, y->tap, y->n_taps);
-    node_set_ints(packed, A_TAPS_X, x->tap, x->n_taps);
+    node_set_ints(packed, A_TAPS_Y, (const int64_t[]){y->tap, y->tap_step, y->n_taps}, 3);
+    node_set_ints(packed, A_TAPS_X, (const int64_t[]){x->tap, x->tap_step, x->n_taps}, 3);
     node_set_int(packed, A_GROUPS, node_int(node, A_GROUPS));
     node_set_bool(packed, A_DENSE, dense);
     node_set_bool(packed, A_TRANSPOSED, node->op == OP_CONV_TRANSPOSE2D);

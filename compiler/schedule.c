@@ -94,6 +94,20 @@ static int64_t pair(const Node *node, AttrName name, int axis)
     return axis == 0 ? node_rows(node, name) : node_columns(node, name);
 }
 
+/* Taps follow each other in even steps. */
+static void add_tap(ConvPhase *p, int64_t tap, int64_t displacement)
+{
+    if (p->n_taps == 0) {
+        p->tap = tap;
+        p->displacement = displacement;
+    } else if (p->n_taps == 1) {
+        p->tap_step = tap - p->tap;
+        p->displacement_step = displacement - p->displacement;
+    }
+    assert(tap == p->tap + p->n_taps * p->tap_step);
+    p->n_taps++;
+}
+
 /* Output o takes tap k where (o + padding - k*dilation) is a multiple of the stride; the quotient is the
  * input's index. */
 static ConvPhase transposed_phase(const Node *node, int axis, int phase)
@@ -104,10 +118,7 @@ static ConvPhase transposed_phase(const Node *node, int axis, int phase)
     p.count = phase < size ? (size - phase + stride - 1) / stride : 0;
     for (int64_t k = 0; k < pair(node, A_KERNEL, axis); k++) {
         int64_t from = phase + padding - k * dilation;
-        if (from % stride != 0) continue;
-        assert(p.n_taps < MAX_INTS);
-        p.tap[p.n_taps] = k;
-        p.displacement[p.n_taps++] = from / stride;
+        if (from % stride == 0) add_tap(&p, k, from / stride);
     }
     return p;
 }
@@ -116,11 +127,8 @@ ConvPhase conv_phase(const Node *node, int axis, int phase)
 {
     if (node->op == OP_CONV_TRANSPOSE2D) return transposed_phase(node, axis, phase);
     ConvPhase p = {.step = 1, .count = node->type.dim[2 + axis], .stride = pair(node, A_STRIDE, axis)};
-    for (int64_t k = 0; k < pair(node, A_KERNEL, axis); k++) {
-        assert(p.n_taps < MAX_INTS);
-        p.tap[p.n_taps] = k;
-        p.displacement[p.n_taps++] = k * pair(node, A_DILATION, axis) - pair(node, A_PADDING, axis);
-    }
+    for (int64_t k = 0; k < pair(node, A_KERNEL, axis); k++)
+        add_tap(&p, k, k * pair(node, A_DILATION, axis) - pair(node, A_PADDING, axis));
     return p;
 }
 
@@ -139,9 +147,11 @@ const char *conv_spec_text(Arena *arena, const Kernel *kernel)
         (long long)c->n, (long long)c->oh, (long long)c->ow, (long long)c->filter_blocks, (long long)c->units,
         (long long)c->group_filters, (long long)c->stride_y, (long long)c->stride_x);
     text_printf(&t, " dy=[");
-    for (int i = 0; i < c->ny; i++) text_printf(&t, "%s%lld", i ? "," : "", (long long)c->dy[i]);
+    for (int i = 0; i < c->ny; i++)
+        text_printf(&t, "%s%lld", i ? "," : "", (long long)(c->dy + i * c->dy_step));
     text_printf(&t, "] dx=[");
-    for (int i = 0; i < c->nx; i++) text_printf(&t, "%s%lld", i ? "," : "", (long long)c->dx[i]);
+    for (int i = 0; i < c->nx; i++)
+        text_printf(&t, "%s%lld", i ? "," : "", (long long)(c->dx + i * c->dx_step));
     text_printf(&t, "] in=%lld+%lld,%lld,%lld,%lld lane %lld/%lld", (long long)c->in_offset,
                 (long long)c->in_n, (long long)c->in_block, (long long)c->in_y, (long long)c->in_x,
                 (long long)c->in_lane, (long long)c->in_lanes);

@@ -229,7 +229,7 @@ static Kernel *conv_kernel(void)
     int bias = loop_buffer(&b, "bias", F32, BUFFER_IN, 4);
     ConvSpec *c = ARENA_NEW(arena, ConvSpec);
     *c = (ConvSpec){.n = 1, .oh = 3, .ow = 4, .filter_blocks = 2, .units = 1, .ny = 1, .nx = 3};
-    c->dx[0] = -1, c->dx[2] = 1;
+    c->dx = -1, c->dx_step = 1;
     c->stride_y = c->stride_x = 1;
     c->in_offset = (1 * 6 + 1) * 2, c->in_n = 60, c->in_block = 60, c->in_y = 12, c->in_x = 2, c->in_lane = 1;
     c->in_lanes = 2;
