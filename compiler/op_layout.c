@@ -4,12 +4,16 @@
 
 #include <string.h>
 
+/* Lowering sees values as N, C, H, W. More dimensions occur inside of what is made of parameters only. */
+enum { MAX_INPUT_RANK = 4 };
+
 /* Whether a dataflow input is one (INPUT) or a weight (PARAM), its type is what its attributes say. */
 bool source_shape(Graph *graph, Node *node)
 {
     const Attr *shape = node_attr(node, A_SHAPE);
-    if (shape->n > MAX_RANK)
-        return shape_error(graph, node, "has %d dimensions; the most is %d", shape->n, MAX_RANK);
+    int most = node->op == OP_INPUT ? MAX_INPUT_RANK : MAX_RANK;
+    if (shape->n > most)
+        return shape_error(graph, node, "has %d dimensions; the most is %d", shape->n, most);
     node->type.rank = shape->n;
     for (int i = 0; i < shape->n; i++) node->type.dim[i] = shape->i[i];
     node->type.dtype = F32;

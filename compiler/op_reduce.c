@@ -22,11 +22,17 @@ bool softmax_shape(Graph *graph, Node *node)
     return true;
 }
 
+/* Indices are compared as floats, which hold integers up to this. */
+enum { MAX_ARGMAX = 1 << 24 };
+
 bool argmax_shape(Graph *graph, Node *node)
 {
     Type in = node->in[0]->type;
     if (!op_want_rank(graph, node, 2) || !op_resolve_dim(graph, node, in.rank)) return false;
     int dim = (int)node_int(node, A_DIM), kept = 0;
+    if (in.dim[dim] > MAX_ARGMAX)
+        return shape_error(graph, node, "over %lld values; the most is %lld", (long long)in.dim[dim],
+                           (long long)MAX_ARGMAX);
     node->type = (Type){.dtype = I32, .rank = in.rank - 1};
     for (int i = 0; i < in.rank; i++)
         if (i != dim) node->type.dim[kept++] = in.dim[i];

@@ -55,6 +55,9 @@ static int64_t count_tiles(int64_t height, int64_t width, int64_t dilation)
     return rows * columns;
 }
 
+/* A kernel has a table of its tiles, 40 bytes each. More are in pictures of 4096 x 4096. */
+enum { MOST_TILES = 1 << 20 };
+
 bool conv_is_winograd(const Node *node, const Target *target)
 {
     if (!target->winograd || node->op != OP_CONV2D || node_int(node, A_GROUPS) != 1) return false;
@@ -66,8 +69,8 @@ bool conv_is_winograd(const Node *node, const Target *target)
      * wasted. */
     Type in = node->in[0]->type, out = node->type;
     if (in.dim[1] < 32 || out.dim[1] < 16) return false;
-    int64_t outputs = count_tiles(out.dim[2], out.dim[3], dilation) * WINOGRAD_OUT * WINOGRAD_OUT;
-    return outputs * 2 <= out.dim[2] * out.dim[3] * 3;
+    int64_t tiles = count_tiles(out.dim[2], out.dim[3], dilation);
+    return tiles <= MOST_TILES && tiles * WINOGRAD_OUT * WINOGRAD_OUT * 2 <= out.dim[2] * out.dim[3] * 3;
 }
 
 static void add_tiles(WinogradTile *tiles, int64_t *n, const Node *node, const ConvSpec *spec,
