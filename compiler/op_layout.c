@@ -12,8 +12,7 @@ bool source_shape(Graph *graph, Node *node)
 {
     const Attr *shape = node_attr(node, A_SHAPE);
     int most = node->op == OP_INPUT ? MAX_INPUT_RANK : MAX_RANK;
-    if (shape->n > most)
-        return shape_error(graph, node, "has %d dimensions; the most is %d", shape->n, most);
+    if (shape->n > most) return shape_error(graph, node, "has %d dimensions; the most is %d", shape->n, most);
     node->type.rank = shape->n;
     for (int i = 0; i < shape->n; i++) node->type.dim[i] = shape->i[i];
     node->type.dtype = F32;
