@@ -58,7 +58,7 @@ RtStatus segrt_initialize(SegrtSession *session, uint64_t seed, RtError *err)
         };
         pool_run(session_pool(session), (fill.elements + FILL_UNIT - 1) / FILL_UNIT, fill_units, &fill);
     }
-    segrt_parameters_changed(session);
+    session_parameters_set(session);
     return RT_OK;
 }
 
@@ -112,7 +112,7 @@ static RtStatus read_found(SegrtSession *session, const WeightsFile *file, const
         RtStatus status = weights_read_f32(file, wish->found[i], values, session_error(session));
         if (status) return status;
     }
-    segrt_parameters_changed(session);
+    session_parameters_set(session);
     return RT_OK;
 }
 

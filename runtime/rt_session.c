@@ -26,6 +26,8 @@ struct SegrtSession {
     uint64_t scratch_stride; /* bytes from one thread's scratch to the next */
     void **args;             /* as header->args */
     bool has_parameters, is_prepared;
+    bool overwrites; /* raw weights that only PREPARE reads lie in the arena: a run overwrites them */
+    bool overwritten;
     RtError last;
 };
 
@@ -103,7 +105,9 @@ static RtStatus set_up(SegrtSession *session, int threads)
     /* Without parameters there is nothing to wait for. */
     session->has_parameters = true;
     for (uint32_t i = 0; i < header->tensors.count; i++) {
-        if (program_tensors(header)[i].role == ROLE_PARAMETER) session->has_parameters = false;
+        if (program_tensors(header)[i].role != ROLE_PARAMETER) continue;
+        session->has_parameters = false;
+        if (program_tensors(header)[i].space == SPACE_ARENA) session->overwrites = true;
     }
     return status;
 }
@@ -175,13 +179,17 @@ static void run_phase(SegrtSession *session, ProgramPhase phase, double *seconds
 RtStatus session_run_timed(SegrtSession *session, double *seconds, RtError *err)
 {
     if (!session->has_parameters) {
-        rt_fail(&session->last, RT_USAGE, "%s has no weights yet: load or initialise them before running",
+        rt_fail(&session->last, RT_USAGE,
+                session->overwritten ? "%s's weights changed after a run, which overwrites some: load or "
+                                       "initialise all of them again"
+                                     : "%s has no weights yet: load or initialise them before running",
                 program_text(session->header, session->header->name));
         return session_return(session, RT_USAGE, err);
     }
     if (seconds) memset(seconds, 0, session->header->steps.count * sizeof *seconds);
     if (!session->is_prepared) run_phase(session, PHASE_PREPARE, seconds);
     session->is_prepared = true;
+    session->overwritten = session->overwrites;
     run_phase(session, PHASE_RUN, seconds);
     return RT_OK;
 }
@@ -191,9 +199,15 @@ RtStatus segrt_run(SegrtSession *session, RtError *err)
     return session_run_timed(session, NULL, err);
 }
 
+void session_parameters_set(SegrtSession *session)
+{
+    session->overwritten = false;
+    segrt_parameters_changed(session);
+}
+
 void segrt_parameters_changed(SegrtSession *session)
 {
-    session->has_parameters = true;
+    session->has_parameters = !session->overwritten;
     session->is_prepared = false;
 }
 

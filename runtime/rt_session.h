@@ -15,6 +15,9 @@ Pool *session_pool(SegrtSession *session);
 /* The address of a tensor that has memory; NULL for ROLE_UNUSED. */
 void *session_address(const SegrtSession *session, const ProgramTensor *tensor);
 
+/* All parameters were given values: as segrt_parameters_changed, also after a run. */
+void session_parameters_set(SegrtSession *session);
+
 /* As segrt_run; besides, seconds[i] receives what step i of the program took (header->steps.count of them;
  * PREPARE steps that did not run get 0). */
 RtStatus session_run_timed(SegrtSession *session, double *seconds, RtError *err);

@@ -71,7 +71,9 @@ RtStatus segrt_initialize(SegrtSession *session, uint64_t seed, RtError *err);
 /* Sets every parameter from a safetensors or PyTorch file; RT_BAD_INPUT lists what is missing, surplus, or
  * has another shape. */
 RtStatus segrt_load_weights(SegrtSession *session, const char *path, RtError *err);
-/* To be called after writing to parameters through segrt_tensor. */
+/* To be called after writing to parameters through segrt_tensor. Between loading or initialising and the
+ * first run; a run overwrites weights of which only folded and packed copies are needed, and then all must be
+ * set again first (the next run says so with RT_USAGE). */
 void segrt_parameters_changed(SegrtSession *session);
 
 /* Finds an input, output or parameter by name; RT_USAGE if there is none, or if it has no memory because

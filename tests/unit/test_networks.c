@@ -5,6 +5,7 @@
 #include "compiled.h"
 #include "formula.h"
 #include "model.h"
+#include "segrt.h"
 
 #include <check.h>
 #include <math.h>
@@ -177,6 +178,37 @@ START_TEST(stages_read_back)
 }
 END_TEST
 
+/* A run reuses the memory of weights that were packed: changing one afterwards must not go unnoticed. */
+START_TEST(weights_changed_after_a_run_are_set_again)
+{
+    Fixture fixture;
+    read_fixture("fc_discriminator_64x128", &fixture);
+    Arena *arena = arena_new();
+    Graph *graph = load_graph(arena, &fixture, "logits");
+    BuildOptions options = {.cpu = "host"};
+    Build *build = build_graph(arena, graph, &options);
+    ck_assert_ptr_nonnull(build);
+    const char *error = NULL;
+    BuildJit *jit = build_jit(build, &error);
+    ck_assert_msg(jit != NULL, "%s", error);
+    SegrtSession *session = NULL;
+    RtError err;
+    ck_assert_int_eq(segrt_open(build_program(jit), 1, &session, &err), RT_OK);
+    ck_assert_int_eq(segrt_initialize(session, 1, &err), RT_OK);
+    ck_assert_int_eq(segrt_run(session, &err), RT_OK);
+    segrt_parameters_changed(session);
+    ck_assert_int_eq(segrt_run(session, &err), RT_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.text, "load or initialise all of them again"));
+    ck_assert_int_eq(segrt_initialize(session, 1, &err), RT_OK);
+    segrt_parameters_changed(session);
+    ck_assert_int_eq(segrt_run(session, &err), RT_OK);
+    segrt_close(session);
+    build_jit_free(jit);
+    free(fixture.values);
+    arena_free(arena);
+}
+END_TEST
+
 Suite *networks_suite(void)
 {
     Suite *suite = suite_create("networks");
@@ -185,6 +217,7 @@ Suite *networks_suite(void)
     tcase_add_loop_test(pytorch, equals_pytorch, 0, (int)(sizeof networks / sizeof *networks));
     tcase_add_loop_test(pytorch, baseline_equals_pytorch, 0, 3);
     tcase_add_loop_test(pytorch, stages_read_back, 0, (int)(sizeof networks / sizeof *networks));
+    tcase_add_test(pytorch, weights_changed_after_a_run_are_set_again);
     suite_add_tcase(suite, pytorch);
     return suite;
 }
