@@ -116,6 +116,7 @@ static const struct {
     {"x86-64-v3, no_reuse", {.cpu = "x86-64-v3", .no_reuse = true}, 2},
     {"x86-64-v3, guarded", {.cpu = "x86-64-v3"}, 0},
     {"x86-64", {.cpu = "x86-64"}, 1},
+    {"baseline", {.cpu = "host", .blas = true}, 1},
 };
 enum { N_WAYS = sizeof ways / sizeof *ways };
 
