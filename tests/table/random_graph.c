@@ -15,6 +15,8 @@ enum {
     MOST_NODES = 25,
     MOST_ELEMENTS = 40000,
     MOST_WORK = 3000000, /* multiply-adds of a node */
+    FEW_NODES = 6,       /* of graphs with larger values, */
+    LARGER = 5,          /* by this */
 };
 
 typedef struct Value {
@@ -28,6 +30,7 @@ typedef struct Maker {
     uint64_t state;
     Value pool[MAX_POOL];
     int n_pool, n_inputs;
+    int64_t most_elements, most_work;
 } Maker;
 
 /* ---- chance -------------------------------------------------------------------------------------- */
@@ -114,13 +117,14 @@ static Node *new_picture(Maker *m)
     if (one_in(m, 2)) dims[2] = PICK(m, 8, 12, 15, 16, 28);
     if (one_in(m, 2)) dims[3] = PICK(m, 8, 12, 16, 31, 33);
     if (one_in(m, 3)) dims[1] = 3;
-    while (dims[0] * dims[1] * dims[2] * dims[3] > MOST_ELEMENTS) dims[2] = (dims[2] + 1) / 2;
+    for (int i = 2; i < 4 && m->most_elements > MOST_ELEMENTS; i++) dims[i] = from_to(m, 20, 80);
+    while (dims[0] * dims[1] * dims[2] * dims[3] > m->most_elements) dims[2] = (dims[2] + 1) / 2;
     return new_input(m, dims, 4);
 }
 
-static bool fits(int64_t n, int64_t c, int64_t h, int64_t w)
+static bool fits(const Maker *m, int64_t n, int64_t c, int64_t h, int64_t w)
 {
-    return h >= 1 && w >= 1 && n * c * h * w <= MOST_ELEMENTS;
+    return h >= 1 && w >= 1 && n * c * h * w <= m->most_elements;
 }
 
 /* ---- contractions -------------------------------------------------------------------------------- */
@@ -151,8 +155,8 @@ static Node *make_conv(Maker *m, Node *x, int64_t kernel, bool plain)
         if (in[2 + i] + 2 * padding[i] < span) padding[i] = span;
         out[i] = (in[2 + i] + 2 * padding[i] - span) / stride + 1;
     }
-    if (!fits(in[0], filters, out[0], out[1]) ||
-        in[0] * filters * out[0] * out[1] * (in[1] / groups) * k[0] * k[1] > MOST_WORK)
+    if (!fits(m, in[0], filters, out[0], out[1]) ||
+        in[0] * filters * out[0] * out[1] * (in[1] / groups) * k[0] * k[1] > m->most_work)
         return NULL;
     Node *conv = start(m, OP_CONV2D, &x, 1);
     node_set_int(conv, A_FILTERS, filters);
@@ -182,8 +186,8 @@ static Node *wide_conv(Maker *m)
     int64_t stride = PICK(m, 1, 1, 2), dilation = stride == 2 ? 1 : PICK(m, 1, 1, 1, 2, 4);
     int64_t padding = one_in(m, 4) ? from_to(m, 0, 3) : dilation;
     if (in[2] + 2 * padding < 2 * dilation + 1 || in[3] + 2 * padding < 2 * dilation + 1) padding = dilation;
-    if (!fits(in[0], channels, in[2] + 6, in[3] + 6)) return NULL;
-    if (in[0] * in[2] * in[3] * channels * filters * 9 > 2 * MOST_WORK) return NULL;
+    if (!fits(m, in[0], channels, in[2] + 6, in[3] + 6)) return NULL;
+    if (in[0] * in[2] * in[3] * channels * filters * 9 > 2 * m->most_work) return NULL;
     if (in[1] < 32) {
         Node *more = start(m, OP_CONV2D, &x, 1);
         node_set_int(more, A_FILTERS, channels);
@@ -214,8 +218,8 @@ static Node *conv_transpose2d(Maker *m)
         padding[i] = one_in(m, 2) ? from_to(m, 0, k[i] - 1) : 0;
         out[i] = (in[2 + i] - 1) * stride[i] - 2 * padding[i] + (k[i] - 1) * dilation + 1 + extra[i];
     }
-    if (!fits(in[0], filters, out[0], out[1]) ||
-        type_elements(x->type) * (filters / groups) * k[0] * k[1] > MOST_WORK)
+    if (!fits(m, in[0], filters, out[0], out[1]) ||
+        type_elements(x->type) * (filters / groups) * k[0] * k[1] > m->most_work)
         return NULL;
     Node *conv = start(m, OP_CONV_TRANSPOSE2D, &x, 1);
     node_set_int(conv, A_FILTERS, filters);
@@ -234,7 +238,7 @@ static Node *linear(Maker *m)
     Node *x = pick(m, PICK(m, 2, 2, 0));
     if (!x || x->type.rank < 1) return NULL;
     int64_t features = pick_channels(m), rows = type_elements(x->type) / x->type.dim[x->type.rank - 1];
-    if (rows * features > MOST_ELEMENTS || type_elements(x->type) * features > MOST_WORK) return NULL;
+    if (rows * features > m->most_elements || type_elements(x->type) * features > m->most_work) return NULL;
     Node *node = start(m, OP_LINEAR, &x, 1);
     node_set_int(node, A_FEATURES, features);
     node_set_bool(node, A_BIAS, !one_in(m, 3));
@@ -354,7 +358,7 @@ static Node *pool2d(Maker *m)
     int64_t dilation = op == OP_MAX_POOL2D && padding == 0 && one_in(m, 4) ? 2 : 1;
     int64_t span = (k - 1) * dilation + 1;
     if (x->type.dim[2] + 2 * padding < span || x->type.dim[3] + 2 * padding < span) return NULL;
-    if (stride == 1 && type_elements(x->type) > MOST_ELEMENTS / 2) return NULL;
+    if (stride == 1 && type_elements(x->type) > m->most_elements / 2) return NULL;
     Node *node = start(m, op, &x, 1);
     node_set_pair(node, A_KERNEL, k, k);
     if (!one_in(m, 4) || stride == 1) node_set_pair(node, A_STRIDE, stride, stride);
@@ -378,7 +382,7 @@ static Node *resize(Maker *m)
         rows = (int64_t)((double)in[2] * factor);
         columns = (int64_t)((double)in[3] * factor);
     }
-    if (!fits(in[0], in[1], rows, columns)) return NULL;
+    if (!fits(m, in[0], in[1], rows, columns)) return NULL;
     Node *node = start(m, OP_RESIZE, (Node *[]){x, like}, like ? 2 : 1);
     if (factor != 0)
         node_set_float(node, A_SCALE_FACTOR, factor);
@@ -420,7 +424,7 @@ static Node *argmax(Maker *m)
 static Node *classes(Maker *m)
 {
     Node *x = pick(m, 4);
-    if (!x || !fits(x->type.dim[0], x->type.dim[1], x->type.dim[2] * 2, x->type.dim[3] * 2)) return NULL;
+    if (!x || !fits(m, x->type.dim[0], x->type.dim[1], x->type.dim[2] * 2, x->type.dim[3] * 2)) return NULL;
     Node *large = start(m, OP_RESIZE, &x, 1);
     node_set_pair(large, A_SIZE, x->type.dim[2] * 2 - 1, x->type.dim[3] * 2);
     node_set_bool(large, A_ALIGN_CORNERS, one_in(m, 2));
@@ -459,7 +463,7 @@ static Node *concat(Maker *m)
         extent += in[i]->type.dim[dim];
         if (size_of(m, in[i]) > size) size = size_of(m, in[i]);
     }
-    if (type_elements(x->type) / x->type.dim[dim] * extent > MOST_ELEMENTS) return NULL;
+    if (type_elements(x->type) / x->type.dim[dim] * extent > m->most_elements) return NULL;
     /* x first is the usual case, but not the only one */
     int64_t other = from_to(m, 0, n - 1);
     Node *swap = in[0];
@@ -494,7 +498,7 @@ static Node *pad(Maker *m)
         int64_t most = mode == 1 && size[i / 2] - 1 < 3 ? size[i / 2] - 1 : 3;
         pads[i] = from_to(m, mode == 0 && size[i / 2] > 3 ? -1 : 0, most);
     }
-    if (!fits(x->type.dim[0], x->type.dim[1], size[1] + 6, size[0] + 6)) return NULL;
+    if (!fits(m, x->type.dim[0], x->type.dim[1], size[1] + 6, size[0] + 6)) return NULL;
     Node *node = start(m, OP_PAD, &x, 1);
     node_set_ints(node, A_PADS, pads, 4);
     node_set_string(node, A_PAD_MODE, mode == 0 ? "constant" : mode == 1 ? "reflect" : "replicate");
@@ -538,7 +542,10 @@ static void new_small_input(Maker *m)
 Graph *random_graph(Arena *arena, Diag *diag, uint64_t seed)
 {
     Maker m = {.graph = graph_new(arena, diag, "random"), .state = seed};
-    int nodes = (int)from_to(&m, 3, MOST_NODES), inputs = PICK(&m, 1, 1, 2);
+    bool large = one_in(&m, 6);
+    m.most_elements = MOST_ELEMENTS * (large ? LARGER : 1);
+    m.most_work = MOST_WORK * (large ? LARGER : 1);
+    int nodes = (int)from_to(&m, 3, large ? FEW_NODES : MOST_NODES), inputs = PICK(&m, 1, 1, 2);
     for (int i = 0; i < inputs; i++) new_picture(&m);
     if (one_in(&m, 8)) new_small_input(&m);
     for (int tries = 0; tries < 200 && m.n_pool < nodes; tries++)
