@@ -1,8 +1,7 @@
 /* libFuzzer target of the front end: any bytes as a file of the language, to a graph or to messages.
  *
- *     clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Icompiler -Iruntime tests/fuzz/fuzz_yaml.c \
- *         compiler/[!c]*.c -lyaml -lm -o fuzz_yaml          (everything but the command line)
- *     ./fuzz_yaml -max_len=4000 CORPUS graphs tests/text/errors
+ * `make fuzzers` builds it. Good seeds are graphs, tests/text/errors and tests/text/errors/used, with
+ * -max_len=4000.
  *
  * Every message is printed too: quoting lines of odd bytes is where a diagnostic goes wrong.
  */

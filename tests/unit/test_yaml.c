@@ -213,9 +213,18 @@ END_TEST
 
 START_TEST(null_removes_and_nothing_does_not)
 {
-    const Tree *tree = merge("a: 1\nb: 2\nc: 3\n", "a: ~\nb: null\nc:\nd: ~\n");
+    const Tree *tree = merge("a: 1\nb: 2\nc: 3\n", "a: ~\nb: null\nc:\n");
     ck_assert_int_eq(tree->n, 1);
     ck_assert(tree_is_null(tree_get(tree, "c")));
+}
+END_TEST
+
+START_TEST(taking_out_what_is_not_there_is_an_error)
+{
+    merge("a: {first: 1}\n", "a: {frist: ~}\n");
+    ck_assert_int_eq(diag_errors(diag), 1);
+    ck_assert_ptr_nonnull(strstr(diag_text(diag), "t.yaml:1:5: error: "));
+    ck_assert_ptr_nonnull(strstr(diag_text(diag), "(did you mean 'first'?)"));
 }
 END_TEST
 
@@ -376,6 +385,7 @@ Suite *yaml_suite(void)
     tcase_add_test(merging, mappings_are_merged_at_every_depth);
     tcase_add_test(merging, lists_and_values_are_replaced);
     tcase_add_test(merging, null_removes_and_nothing_does_not);
+    tcase_add_test(merging, taking_out_what_is_not_there_is_an_error);
     tcase_add_test(merging, merged_parts_keep_their_places);
     suite_add_tcase(suite, merging);
     TCase *wrong = tcase_create("wrong");
