@@ -1,6 +1,6 @@
 /* libFuzzer target of the front end: any bytes as a file of the language, to a graph or to messages.
  *
- * `make fuzzers` builds it. Good seeds are graphs, tests/text/errors and tests/text/errors/used, with
+ * `make fuzz` builds and runs it. Good seeds are graphs, tests/text/errors and tests/text/errors/used, with
  * -max_len=4000.
  *
  * Every message is printed too: quoting lines of odd bytes is where a diagnostic goes wrong.
