@@ -10,11 +10,12 @@ Build *build_graph(Arena *arena, Graph *graph, const BuildOptions *options)
         diag_error(graph->diag, (Pos){0}, "--cpu: %s", error);
         return NULL;
     }
-    if (options->blas) {
-        Target *baseline = ARENA_NEW(arena, Target);
-        *baseline = *target;
-        baseline->blas = true;
-        target = baseline;
+    if (options->blas || options->no_winograd) {
+        Target *asked = ARENA_NEW(arena, Target);
+        *asked = *target;
+        asked->blas = options->blas;
+        asked->winograd = !options->no_winograd;
+        target = asked;
     }
     CompileOptions compile = {.target = target,
                               .passes = options->passes,

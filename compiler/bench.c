@@ -32,6 +32,7 @@ static RtStatus compile_variant(Command *c, BenchVariant *v, bool no_fuse, bool 
     BuildOptions options = {.cpu = c->cpu,
                             .passes = command_outputs(c, model),
                             .no_fuse = no_fuse,
+                            .no_winograd = c->no_winograd,
                             .no_reuse = c->no_reuse,
                             .blas = blas,
                             .model = model};

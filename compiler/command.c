@@ -121,6 +121,13 @@ static bool set_json(Command *c, const char *text)
     return c->json = true;
 }
 
+/* A precision switch: see "Which convolutions are Winograd" in the README. */
+static bool set_winograd(Command *c, const char *text)
+{
+    c->no_winograd = !strcmp(text, "off");
+    return c->no_winograd || !strcmp(text, "on");
+}
+
 static bool set_no_fuse(Command *c, const char *text)
 {
     (void)text;
@@ -147,6 +154,8 @@ static const struct OptionInfo {
     {"--emit", "program|shared|object", "what build writes", set_emit},
     {"-o", "FILE", "where build writes it", set_out},
     {"--stage", "STAGE", "what show prints", set_stage},
+    {"--winograd", "on|off", "3x3 convolutions by minimal filtering (on) or all direct (off: less rounding)",
+     set_winograd},
     {"--no-fuse", NULL, "a kernel for every node", set_no_fuse},
     {"--no-reuse", NULL, "memory of its own for every value", set_no_reuse},
     {"--runs", "N", "runs that bench times (as many as fit in 3 s, 10 to 200)", set_runs},

@@ -74,6 +74,7 @@ static Build *compile(Command *c, Model *model, void (*stage)(void *, const char
     BuildOptions options = {.cpu = c->cpu,
                             .passes = command_outputs(c, model),
                             .no_fuse = c->no_fuse,
+                            .no_winograd = c->no_winograd,
                             .no_reuse = c->no_reuse,
                             .model = model,
                             .stats = stats,

@@ -17,8 +17,8 @@ typedef struct Target {
     int registers;          /* vector registers */
     bool fma;               /* fused multiply-add in one instruction */
     bool broadcast_operand; /* an arithmetic instruction can splat a scalar from memory by itself */
-    bool winograd; /* 3x3 convolutions by minimal filtering: about 1e-6 instead of 1e-7 relative error, less
-                      than half the work */
+    bool winograd; /* 3x3 convolutions by minimal filtering: less than half the work, up to twice the rounding
+                      error */
     bool blas;     /* the baseline: plain values, convolutions by BLAS; see blas_spec.h */
     int64_t l1_bytes, l2_bytes; /* caches of one core */
 } Target;
