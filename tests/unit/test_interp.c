@@ -245,6 +245,7 @@ static Kernel *conv_kernel(void)
     Expr *sum = expr_op2(&b, EXPR_ADD, expr_var(&b, c->var_acc), expr_load(&b, bias, filter));
     c->value = expr_op2(&b, EXPR_MAX, expr_float(&b, 0), sum);
     b.kernel->conv = c;
+    b.next_var = 6;
     return loop_finish(&b);
 }
 
