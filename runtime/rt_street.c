@@ -1,7 +1,8 @@
 /* See rt_street.h. The order of painting: sky, ground, shadows of things, lots, things from far to near, the
- * camera car's bonnet; then the camera itself: exposure, colours, vignette, noise. */
+ * camera car's bonnet; then the camera (rt_street_camera.c). */
 #include "rt_street.h"
 
+#include "rt_street_camera.h"
 #include "rt_street_ground.h"
 
 #include <string.h>
@@ -15,11 +16,27 @@ static const StreetLook looks[] = {
      .gain_most = 290,
      .saturation = 256,
      .cast = 10,
+     .tint = {256, 256, 256},
      .noise = 6,
      .vignette = 24},
+    {.name = "camera",
+     .clear = 0.35f,
+     .fog_near = 70,
+     .fog_far = 260,
+     .gain_least = 190,
+     .gain_most = 330,
+     .saturation = 120,
+     .cast = 14,
+     .tint = {240, 258, 250},
+     .tone_least = 60,
+     .tone_most = 180,
+     .veil = 12,
+     .blur_most = 2,
+     .noise = 16,
+     .vignette = 90},
 };
 
-enum { ASK_FOG = 2000, ASK_GAIN, ASK_CAST, ASK_BONNET = ASK_CAST + 3, ASK_BONNET_INK, ASK_NOISE };
+enum { ASK_FOG = 2000, ASK_BONNET = 2005, ASK_BONNET_INK };
 
 const StreetLook *street_look(const char *name)
 {
@@ -70,47 +87,6 @@ static void paint_bonnet(StreetCanvas *canvas, uint32_t seed)
     }
 }
 
-static unsigned char sample(int value)
-{
-    return (unsigned char)(value < 0 ? 0 : value > 255 ? 255 : value);
-}
-
-typedef struct Camera {
-    int gain[3], saturation, noise, vignette;
-    uint32_t seed;
-} Camera;
-
-static Camera choose_camera(const StreetLook *look, uint32_t seed)
-{
-    Camera camera = {.saturation = look->saturation,
-                     .noise = look->noise,
-                     .vignette = look->vignette,
-                     .seed = street_mix(seed, ASK_NOISE)};
-    int gain = look->gain_least + street_choose(seed, ASK_GAIN, look->gain_most - look->gain_least + 1);
-    for (uint32_t c = 0; c < 3; c++)
-        camera.gain[c] = gain - look->cast + street_choose(seed, ASK_CAST + c, 2 * look->cast + 1);
-    return camera;
-}
-
-static void expose_row(const StreetCanvas *canvas, const Camera *camera, int row)
-{
-    int64_t width = canvas->width, height = canvas->height, dy = 2 * row + 1 - height;
-    unsigned char *to = canvas->rgb + (size_t)row * (size_t)width * 3;
-    for (int64_t column = 0; column < width; column++, to += 3) {
-        int64_t dx = 2 * column + 1 - width;
-        int64_t out =
-            128 * dx * dx / (width * width) + 128 * dy * dy / (height * height); /* 256 in a corner */
-        int light = 256 - (int)(out * camera->vignette / 256);
-        int grey = (to[0] * 77 + to[1] * 150 + to[2] * 29) / 256;
-        uint32_t grain = street_mix(camera->seed, (uint32_t)(row * width + column));
-        for (int c = 0; c < 3; c++) {
-            int value = (grey * (256 - camera->saturation) + to[c] * camera->saturation) / 256;
-            int noise = (int)(grain >> (8 * c) & 255) % (2 * camera->noise + 1) - camera->noise;
-            to[c] = sample(value * camera->gain[c] / 256 * light / 256 + noise);
-        }
-    }
-}
-
 static void draw(const StreetLook *look, StreetScene *scene, StreetCanvas *canvas)
 {
     street_scene_build(scene);
@@ -126,8 +102,7 @@ static void draw(const StreetLook *look, StreetScene *scene, StreetCanvas *canva
     paint_shadows(canvas, scene);
     paint_things(canvas, scene);
     paint_bonnet(canvas, scene->seed);
-    Camera camera = choose_camera(look, scene->seed);
-    for (int row = 0; row < canvas->height; row++) expose_row(canvas, &camera, row);
+    street_expose(canvas, look, scene->seed);
 }
 
 RtStatus street_draw(const StreetLook *look, uint64_t seed, int width, int height, unsigned char *rgb,

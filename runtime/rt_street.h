@@ -54,11 +54,19 @@ typedef struct StreetLook {
     int gain_least, gain_most; /* range of the exposure, 256ths */
     int saturation;            /* 256ths: 0 is grey, 256 as painted */
     int cast;                  /* most that a channel's gain differs from the exposure, 256ths */
+    int tint[3];               /* 256ths by which each channel is multiplied: the cast of every picture */
+    int tone_least, tone_most; /* range of how far the response bends, 256ths: 0 is linear */
+    int veil;                  /* stray light, added to every sample, of 255 */
+    int blur_most;             /* 1..blur_most times the lens blurs by 1 2 1; 0: not at all */
     int noise;                 /* greatest deviation of a sample, of 255 */
     int vignette;              /* how much darker the corners are, 256ths */
 } StreetLook;
 
-/* The look of that name ("rendered"), NULL if there is none. */
+/* The look of that name, NULL if there is none. "rendered" is clean and colourful, as a game draws. "camera"
+ * is the same streets as a cheap camera takes them: duller weather and haze, a blurred lens, dark and
+ * contrasty response, faded colours with a green cast, stray light, dark corners, much noise. A network that
+ * was trained on one look alone loses about half of its mIoU on the other. A seed is the same scene, and the
+ * same labels, in both: for two data sets that don't show each other's scenes give each seeds of its own. */
 const StreetLook *street_look(const char *name);
 /* Draws scene number seed: rgb holds height * width * 3 bytes, labels height * width. RT_USAGE when a side is
  * not STREET_LEAST_SIDE..STREET_MOST_SIDE. */

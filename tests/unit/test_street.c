@@ -65,6 +65,62 @@ START_TEST(bytes_are_fixed)
 }
 END_TEST
 
+/* The other domain: the same scenes with the same labels, as another camera sees them. */
+START_TEST(bytes_of_the_camera_are_fixed)
+{
+    static const struct {
+        uint64_t seed;
+        int width, height;
+        uint64_t hash;
+    } scenes[] = {
+        {0, 384, 192, 0xd1053eae14a4bf7b},
+        {7, 512, 256, 0x5e5f9a0ad1133854},
+        {1000000, 97, 333, 0x455b5b4d45a68189},
+        {0xffffffffffffffffu, 64, 64, 0x3b2676424ec0451e},
+    };
+    look = street_look("camera");
+    uint64_t got = hash_of(scenes[_i].seed, scenes[_i].width, scenes[_i].height);
+    ck_assert_msg(got == scenes[_i].hash, "scene %d has the hash 0x%016llx", _i, (unsigned long long)got);
+}
+END_TEST
+
+/* Mean brightness, mean excess of green, and mean difference of neighbours. */
+static void describe(const unsigned char *rgb, int width, int height, double found[3])
+{
+    int pixels = width * height;
+    memset(found, 0, 3 * sizeof *found);
+    for (int i = 0; i < pixels; i++) {
+        const unsigned char *at = rgb + i * 3;
+        found[0] += (at[0] + at[1] + at[2]) / 3.0 / pixels;
+        found[1] += (at[1] - (at[0] + at[2]) / 2.0) / pixels;
+        if (i % width) found[2] += (double)abs(at[1] - at[-2]) / pixels;
+    }
+}
+
+START_TEST(the_looks_share_labels_and_differ_in_pictures)
+{
+    double found[2][3], sums[2][2] = {{0}};
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        unsigned char *rgb[2], *labels[2];
+        look = street_look("rendered");
+        draw(seed, 192, 96, &rgb[0], &labels[0]);
+        look = street_look("camera");
+        draw(seed, 192, 96, &rgb[1], &labels[1]);
+        ck_assert_mem_eq(labels[0], labels[1], 192 * 96);
+        for (int i = 0; i < 2; i++) {
+            describe(rgb[i], 192, 96, found[i]);
+            sums[i][0] += found[i][0] / 12;
+            sums[i][1] += found[i][1] / 12;
+            free(rgb[i]);
+            free(labels[i]);
+        }
+        ck_assert_double_gt(found[1][2], found[0][2] * 0.5); /* no flat picture */
+    }
+    ck_assert_msg(sums[1][0] < sums[0][0] - 10, "brightness %g and %g", sums[0][0], sums[1][0]);
+    ck_assert_msg(sums[1][1] > sums[0][1] + 2, "green %g and %g", sums[0][1], sums[1][1]);
+}
+END_TEST
+
 START_TEST(twice_is_the_same_and_seeds_differ)
 {
     ck_assert(hash_of(3, 128, 64) == hash_of(3, 128, 64));
@@ -240,6 +296,8 @@ Suite *street_suite(void)
     tcase_add_checked_fixture(drawing, set_up, NULL);
     tcase_set_timeout(drawing, 60);
     tcase_add_loop_test(drawing, bytes_are_fixed, 0, 4);
+    tcase_add_loop_test(drawing, bytes_of_the_camera_are_fixed, 0, 4);
+    tcase_add_test(drawing, the_looks_share_labels_and_differ_in_pictures);
     tcase_add_test(drawing, twice_is_the_same_and_seeds_differ);
     tcase_add_test(drawing, every_class_and_no_other_appears);
     tcase_add_loop_test(drawing, every_pixel_of_every_size_is_drawn, 0, 6);
