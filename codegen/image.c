@@ -148,6 +148,23 @@ static void write_steps(Image *image, ProgramHeader *header)
     header->constants = append(image, constants, 1, tables, 64);
 }
 
+static void write_augments(Image *image, ProgramHeader *header, const Model *model)
+{
+    static const uint32_t kinds[] = {
+        [MODEL_AUGMENT_SIZE] = AUGMENT_SIZE,     [MODEL_AUGMENT_SCALE] = AUGMENT_SCALE,
+        [MODEL_AUGMENT_FLIP] = AUGMENT_FLIP,     [MODEL_AUGMENT_ROTATION] = AUGMENT_ROTATION,
+        [MODEL_AUGMENT_JITTER] = AUGMENT_JITTER, [MODEL_AUGMENT_BLUR] = AUGMENT_BLUR,
+        [MODEL_AUGMENT_CROP] = AUGMENT_CROP};
+    ProgramAugment *augments = ARENA_ARRAY(image->arena, ProgramAugment, model->n_augments);
+    for (int i = 0; i < model->n_augments; i++) {
+        const ModelAugment *from = &model->augments[i];
+        augments[i] = (ProgramAugment){
+            .stream = append_text(image, from->stream), .kind = kinds[from->kind], .p = (float)from->p};
+        for (int k = 0; k < 4; k++) augments[i].value[k] = (float)from->value[k];
+    }
+    header->augments = append(image, augments, sizeof *augments, (size_t)model->n_augments, 8);
+}
+
 static void write_model(Image *image, ProgramHeader *header, const Model *model)
 {
     if (!model) {
@@ -170,6 +187,7 @@ static void write_model(Image *image, ProgramHeader *header, const Model *model)
         header->preprocess.std[i] = (float)model->preprocess.std[i];
     }
     header->ignore_index = model->ignore_index;
+    write_augments(image, header, model);
 }
 
 static void set_picture_size(Image *image, ProgramHeader *header)

@@ -120,6 +120,7 @@ static Model *build(Builder *builder, ModelFile *file, const char *path)
     expand_main(builder, file, scope);
     program_predict(builder, file, scope, model);
     program_preprocess(builder, file, scope, model);
+    model_augment(builder, file, scope, model);
     model_classes(builder, file, scope, model);
     list_networks(builder, file, model);
     report_unused(builder);

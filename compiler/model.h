@@ -10,6 +10,7 @@
 #define MODEL_H
 
 #include "graph.h"
+#include "model_augment.h"
 
 typedef struct ModelClass {
     const char *name;
@@ -47,6 +48,8 @@ typedef struct Model {
     ModelClass *classes;
     int64_t ignore_index;
     ModelPreprocess preprocess;
+    ModelAugment *augments; /* those of one stream follow each other, in their order */
+    int n_augments;
     ModelNetwork *networks;
     int n_networks;
 } Model;

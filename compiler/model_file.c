@@ -332,8 +332,8 @@ static void read_parts(Builder *builder, ModelFile *file)
         "nodes", "outputs", "predict", "preprocess", "classes", "size", "ignore_index",
     };
     static const char *const program_keys[] = {
-        "segc",  "program", "extends", "settings",   "networks", "inputs", "blocks",
-        "nodes", "outputs", "predict", "preprocess", "classes",  "size",   "ignore_index",
+        "segc",    "program", "extends",    "settings", "networks", "inputs",       "blocks",  "nodes",
+        "outputs", "predict", "preprocess", "classes",  "size",     "ignore_index", "augment",
     };
     file_check_keys(builder, file->root, file->program ? "a program has" : "a network has",
                     file->program ? program_keys : network_keys,

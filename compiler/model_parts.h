@@ -211,4 +211,9 @@ void program_predict(Builder *builder, ModelFile *file, const Scope *scope, Mode
 void program_preprocess(Builder *builder, const ModelFile *file, const Scope *scope, Model *model);
 void model_classes(Builder *builder, const ModelFile *file, const Scope *scope, Model *model);
 
+/* ---- model_augment.c ---- */
+
+/* `augment`: fills model->augments. */
+void model_augment(Builder *builder, const ModelFile *file, const Scope *scope, Model *model);
+
 #endif

@@ -8,9 +8,11 @@
  *
  * Running is: allocate the arena and the persistent memory; fill the parameters (from a weights file or by
  * their initialisation); run the PREPARE steps once (folding, packing: everything that depends on weights
- * only); then for each batch fill the inputs, run the RUN steps in order, read the outputs. A step runs its
- * kernel over work units 0..units-1, which may be divided among threads in any way; steps are separated by
- * barriers. Results don't depend on how units were divided.
+ * only); then for each batch fill the inputs, run the RUN steps in order, read the outputs. A training
+ * program has players besides: after the RUN steps (of every micro-batch), the UPDATE steps of the players
+ * that step write new parameters and states in place. A step runs its kernel over work units 0..units-1,
+ * which may be divided among threads in any way; steps are separated by barriers. Results don't depend on how
+ * units were divided.
  */
 #ifndef PROGRAM_H
 #define PROGRAM_H
@@ -54,6 +56,10 @@ typedef enum ProgramRole {
     ROLE_PARAMETER, /* a weight or running statistic that the program uses */
     ROLE_UNUSED,    /* a parameter of a branch that is not evaluated: named, counted, and accepted in weight
                        files */
+    ROLE_STATE,   /* an optimiser's own, named PLAYER.PARAMETER.exp_avg and so on: persistent, begins at zero,
+                     belongs in checkpoints */
+    ROLE_TUNABLE, /* a scalar that the host sets before runs: persistent */
+    ROLE_HYPER,   /* f32[PROGRAM_HYPERS] of a player, that the host sets before each run: persistent */
 } ProgramRole;
 
 /* A named tensor, dense row-major with the given dims (NCHW for pictures). */
@@ -64,8 +70,11 @@ typedef struct ProgramTensor {
     uint8_t rank;
     uint16_t network; /* parameter: index into ProgramHeader.networks */
     float init_value; /* see ProgramInit; for KAIMING the fan */
+    uint32_t block;   /* 1: dense. More: parameters and states of rank 4 that updates change lie as
+                         [d0][ceil(d1/block)][d2][d3][block], whatever stands beyond d1 */
+    uint32_t reserved;
     int64_t dims[PROGRAM_MAX_RANK];
-    uint64_t offset, bytes; /* in its space; none for ROLE_UNUSED */
+    uint64_t offset, bytes; /* in its space, of the dense form; none for ROLE_UNUSED */
 } ProgramTensor;
 
 typedef struct ProgramArg {
@@ -74,7 +83,7 @@ typedef struct ProgramArg {
     uint64_t offset; /* bytes */
 } ProgramArg;
 
-typedef enum ProgramPhase { PHASE_PREPARE, PHASE_RUN } ProgramPhase;
+typedef enum ProgramPhase { PHASE_PREPARE, PHASE_RUN, PHASE_UPDATE } ProgramPhase;
 
 typedef struct ProgramStep {
     ProgramRef name; /* the graph nodes it computes, for people: "context_path.layer1.0.conv1+relu" */
@@ -82,6 +91,8 @@ typedef struct ProgramStep {
     uint32_t phase;
     uint32_t kernel; /* index into the kernel table */
     uint32_t first_arg, n_args;
+    int32_t player; /* PHASE_UPDATE: done when this player steps; else -1 */
+    uint32_t reserved;
     int64_t units;
     double flops; /* floating-point operations one run of the step does: 2 per multiply-add */
     double bytes; /* bytes it has to read and write at least once */
@@ -94,11 +105,103 @@ typedef struct ProgramPreprocess {
     float mean[3], std[3];
 } ProgramPreprocess;
 
+/* What is done to the pictures of a stream, and to their labels, before they are trained on: rt_augment.h
+ * says how. */
+typedef enum ProgramAugmentKind {
+    AUGMENT_SIZE,     /* value: rows, columns */
+    AUGMENT_SCALE,    /* value: least and most factor */
+    AUGMENT_FLIP,     /* left to right */
+    AUGMENT_ROTATION, /* value: most degrees, to either side */
+    AUGMENT_JITTER,   /* value: brightness, contrast, saturation, hue */
+    AUGMENT_BLUR,     /* value: kernel, least and most sigma, pixels */
+    AUGMENT_CROP,     /* value: least and most share of the area, least and most width / height */
+} ProgramAugmentKind;
+
+typedef struct ProgramAugment {
+    ProgramRef stream; /* "source": the part before the dot of its inputs' names */
+    uint32_t kind;     /* ProgramAugmentKind */
+    float p;           /* share of pictures that it is done to */
+    float value[4];
+} ProgramAugment;
+
 typedef struct ProgramClass {
     ProgramRef name;
     uint8_t color[3]; /* RGB */
     uint8_t ignored;  /* 1: a void output class: predicting it is a miss, and it has no IoU of its own */
 } ProgramClass;
+
+/* What a ROLE_HYPER tensor holds. */
+typedef enum ProgramHyper {
+    HYPER_LR,    /* learning rate of this step, before the multipliers of groups */
+    HYPER_BIAS1, /* Adam: 1 - beta1^t and 1 - beta2^t, t counting the player's steps from 1 */
+    HYPER_BIAS2,
+    HYPER_KEEP, /* 0 in the first micro-batch of a step, then 1: what remains of the accumulated gradient */
+    PROGRAM_HYPERS,
+} ProgramHyper;
+
+typedef enum ProgramOptimizer { OPTIMIZER_SGD, OPTIMIZER_ADAM, OPTIMIZER_ADAMW } ProgramOptimizer;
+
+typedef enum ProgramScheduleKind {
+    SCHEDULE_CONSTANT,
+    SCHEDULE_POLY,   /* lr * (1 - t / total)^power, 0 from total on */
+    SCHEDULE_STEP,   /* lr * gamma^floor(t / step_size) */
+    SCHEDULE_COSINE, /* lr_min + (lr - lr_min) * (1 + cos(pi t / total)) / 2, lr_min from total on */
+} ProgramScheduleKind;
+
+/* The learning rate as a function of the player's steps t = 0, 1, ... (total: iterations of the run minus
+ * `from`). During the first `warmup` steps the result is multiplied by
+ * warmup_factor + (1 - warmup_factor) * t / warmup. */
+typedef struct ProgramSchedule {
+    uint32_t kind; /* ProgramScheduleKind */
+    uint32_t reserved;
+    double power, gamma, lr_min, warmup_factor;
+    int64_t step_size, warmup;
+} ProgramSchedule;
+
+typedef struct ProgramPlayer {
+    ProgramRef name;
+    uint32_t optimizer;   /* ProgramOptimizer */
+    uint32_t hyper, loss; /* indices of tensors: its ROLE_HYPER, and the output that it minimises */
+    uint32_t reserved;
+    double lr, beta1, beta2;
+    ProgramSchedule schedule;
+    int64_t from; /* its first step is that of this iteration, counted from 0 */
+} ProgramPlayer;
+
+typedef struct ProgramTunable {
+    ProgramRef name;
+    uint32_t tensor; /* its ROLE_TUNABLE */
+    uint32_t reserved;
+    double value; /* unless the command line says another */
+    int64_t from; /* 0 before this iteration */
+} ProgramTunable;
+
+/* A data set that the program's YAML names: how its label files say the class, and where its files are. */
+enum { PROGRAM_VOID = 256, PROGRAM_UNKNOWN = 257 }; /* beside 0..255, which are classes */
+
+typedef struct ProgramColor {
+    uint8_t rgb[3], reserved;
+    uint32_t id; /* a class or PROGRAM_VOID */
+} ProgramColor;
+
+typedef struct ProgramEncoding {
+    ProgramRef name;
+    ProgramRef colors; /* ProgramColor, no two of one colour; of an encoding of ids empty */
+    uint32_t by_color;
+    uint16_t map[256]; /* of ids: what each stored value means */
+} ProgramEncoding;
+
+/* Paths below the folder given; {split}, {name} and the like stand in them. */
+typedef struct ProgramLayout {
+    ProgramRef name, image, label;
+    uint32_t encoding, reserved; /* index into the data set's encodings */
+} ProgramLayout;
+
+typedef struct ProgramDataSet {
+    ProgramRef name;
+    ProgramRef encodings; /* ProgramEncoding */
+    ProgramRef layouts;   /* ProgramLayout */
+} ProgramDataSet;
 
 typedef struct ProgramHeader {
     uint64_t magic, image_bytes;
@@ -112,11 +215,17 @@ typedef struct ProgramHeader {
     ProgramRef steps;     /* ProgramStep, all PREPARE before all RUN */
     ProgramRef args;      /* ProgramArg */
     ProgramRef classes;   /* ProgramClass; may be empty */
+    ProgramRef data_sets; /* ProgramDataSet, that of the classes first; may be empty */
     ProgramRef constants; /* bytes, 64-aligned */
+    ProgramRef augments;  /* ProgramAugment, those of one stream together in their order; may be empty */
     ProgramPreprocess preprocess;
     uint64_t arena_bytes, persistent_bytes, scratch_bytes; /* scratch: per thread */
-    int64_t batch, height, width;                          /* of the picture input */
-    int64_t ignore_index; /* label value that is not counted, 255 unless said */
+    ProgramRef players;                                    /* ProgramPlayer; none: not a training program */
+    ProgramRef tunables;                                   /* ProgramTunable */
+    int64_t iterations, accumulate; /* of training: steps by default; micro-batches in a step */
+    int64_t validate_every;         /* iterations between validations by default; 0: at the end only */
+    int64_t batch, height, width;   /* of the picture input */
+    int64_t ignore_index;           /* label value that is not counted, 255 unless said */
     /* Counts of the graph as declared, for `info` (see `segc stats`): */
     int64_t parameters_deployed, parameters_declared;
     int64_t multiply_adds, conv_multiply_adds;
@@ -127,6 +236,7 @@ typedef struct ProgramHeader {
 typedef struct Program {
     const ProgramHeader *header;
     ProgramKernelFn *const *kernels; /* header->n_kernels of them */
+    const struct Program *training;  /* the same networks as a training program; NULL: no players */
 } Program;
 
 #define PROGRAM_ARRAY(header, type, ref) ((const type *)((const char *)(header) + (ref).offset))
