@@ -34,6 +34,9 @@ typedef struct Build {
     const Target *target;
     const Plan *plan;
     const ProgramHeader *image; /* image->image_bytes long */
+    /* The same model as a training program, to be written with this one; NULL: none. Set by who builds both;
+     * of build_jit each has its own, and build_jit_join makes the one's Program point to the other's. */
+    const struct Build *training;
 } Build;
 
 /* Compiles up to the plan and writes the image. NULL after reporting in graph->diag. */
@@ -43,6 +46,7 @@ Build *build_graph(Arena *arena, Graph *graph, const BuildOptions *options);
 typedef struct BuildJit BuildJit;
 BuildJit *build_jit(const Build *build, const char **error);
 const Program *build_program(const BuildJit *jit);
+void build_jit_join(BuildJit *jit, const BuildJit *training);
 /* No session of the program may be open any more. */
 void build_jit_free(BuildJit *jit);
 

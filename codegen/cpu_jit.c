@@ -101,7 +101,7 @@ BuildJit *build_jit(const Build *build, const char **error)
     *error = NULL;
     BuildJit *jit = ARENA_NEW(build->arena, BuildJit);
     jit->kernels = ARENA_ARRAY(build->arena, ProgramKernelFn *, build->plan->list->n_kernels);
-    jit->program = (Program){build->image, jit->kernels};
+    jit->program = (Program){.header = build->image, .kernels = jit->kernels};
     bool done = compile_all(build, halves, error) && link_all(build, jit, halves, error);
     for (int i = 0; i < COMPILE_THREADS; i++) {
         if (halves[i].object) LLVMDisposeMemoryBuffer(halves[i].object);
@@ -111,6 +111,11 @@ BuildJit *build_jit(const Build *build, const char **error)
     if (done) return jit;
     build_jit_free(jit);
     return NULL;
+}
+
+void build_jit_join(BuildJit *jit, const BuildJit *training)
+{
+    jit->program.training = &training->program;
 }
 
 const Program *build_program(const BuildJit *jit)

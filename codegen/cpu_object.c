@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <llvm-c/Linker.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +25,9 @@ static LLVMValueRef add_constant(LLVMModuleRef module, LLVMValueRef value, const
     return global;
 }
 
-/* The Program of runtime/program.h: { image, kernel table }. */
-static LLVMValueRef add_program(const Build *build, LLVMModuleRef module, LLVMContextRef context)
+/* The Program of runtime/program.h: { image, kernel table, training program or NULL }. */
+static LLVMValueRef add_program(const Build *build, LLVMModuleRef module, LLVMContextRef context,
+                                LLVMValueRef training, const char *name)
 {
     const ProgramHeader *image = build->image;
     LLVMValueRef bytes =
@@ -41,8 +43,8 @@ static LLVMValueRef add_program(const Build *build, LLVMModuleRef module, LLVMCo
     LLVMValueRef table =
         add_constant(module, LLVMConstArray2(pointer, kernel, (uint64_t)count), "segc_kernels");
     LLVMSetLinkage(table, LLVMPrivateLinkage);
-    LLVMValueRef fields[2] = {data, table};
-    return add_constant(module, LLVMConstStructInContext(context, fields, 2, false), "segc_program");
+    LLVMValueRef fields[3] = {data, table, training};
+    return add_constant(module, LLVMConstStructInContext(context, fields, 3, false), name);
 }
 
 /* int main(int argc, char **argv) { return segrt_main(argc, argv, &segc_program); } */
@@ -64,7 +66,16 @@ static LLVMModuleRef whole_module(const Build *build, LLVMContextRef context, LL
                                   bool with_main)
 {
     LLVMModuleRef module = machine_module(build, context, machine, 0, build->plan->list->n_kernels);
-    LLVMValueRef program = add_program(build, module, context);
+    LLVMValueRef training = LLVMConstPointerNull(LLVMPointerTypeInContext(context, 0));
+    if (build->training) {
+        const Build *also = build->training;
+        LLVMModuleRef part = machine_module(also, context, machine, 0, also->plan->list->n_kernels);
+        bool failed = LLVMLinkModules2(module, part);
+        assert(!failed);
+        (void)failed;
+        training = add_program(also, module, context, training, "segc_training");
+    }
+    LLVMValueRef program = add_program(build, module, context, training, "segc_program");
     if (with_main) add_main(module, context, program);
     return module;
 }

@@ -32,6 +32,7 @@ Node *graph_add(Graph *graph, Op op, const char *name, Pos pos, Node *const *in,
     node->n_in = n_in;
     node->in = ARENA_ARRAY(graph->arena, Node *, n_in);
     if (n_in) memcpy(node->in, in, sizeof *in * (size_t)n_in);
+    node->player = -1;
     node->n_attrs = info->n_attrs;
     for (int i = 0; i < info->n_attrs; i++) node->attr[i] = info->attrs[i].value;
     node->type = untyped;
@@ -85,6 +86,7 @@ Node *graph_param(Graph *graph, const char *name, Pos pos, Type type, ParamInit 
     node_set_string(node, A_PARAM_INIT, init_words[init.kind]);
     node_set_float(node, A_VALUE, init.value);
     node_set_bool(node, A_STATISTIC, init.statistic);
+    node_set_bool(node, A_STATE, init.state);
     ARENA_PUSH(graph->arena, graph->params, graph->n_params, graph->cap_params, node);
     return graph_settle(graph, node);
 }
@@ -92,7 +94,9 @@ Node *graph_param(Graph *graph, const char *name, Pos pos, Type type, ParamInit 
 ParamInit graph_param_init(const Node *param)
 {
     assert(param->op == OP_PARAM);
-    ParamInit init = {.value = node_float(param, A_VALUE), .statistic = node_bool(param, A_STATISTIC)};
+    ParamInit init = {.value = node_float(param, A_VALUE),
+                      .statistic = node_bool(param, A_STATISTIC),
+                      .state = node_bool(param, A_STATE)};
     const char *word = node_string(param, A_PARAM_INIT);
     for (int i = 0; i < N_INIT_WORDS; i++)
         if (!strcmp(init_words[i], word)) init.kind = i;
@@ -148,6 +152,26 @@ void graph_output(Graph *graph, const char *name, Node *node)
     ARENA_PUSH(graph->arena, graph->outputs, graph->n_outputs, graph->cap_outputs, output);
 }
 
+void graph_update(Graph *graph, Node *param, Node *value)
+{
+    assert(param->op == OP_PARAM && type_equal(param->type, value->type));
+    node_set_bool(param, A_UPDATED, true);
+    for (int i = 0; i < graph->n_updates; i++)
+        if (graph->updates[i].param == param) {
+            graph->updates[i].value = value;
+            return;
+        }
+    Update update = {param, value};
+    ARENA_PUSH(graph->arena, graph->updates, graph->n_updates, graph->cap_updates, update);
+}
+
+Node *graph_current(const Graph *graph, Node *param)
+{
+    for (int i = 0; i < graph->n_updates; i++)
+        if (graph->updates[i].param == param) return graph->updates[i].value;
+    return param;
+}
+
 void graph_replace(Graph *graph, Node *from, Node *to)
 {
     for (int i = 0; i < graph->n_nodes; i++)
@@ -155,6 +179,8 @@ void graph_replace(Graph *graph, Node *from, Node *to)
             if (graph->nodes[i]->in[j] == from) graph->nodes[i]->in[j] = to;
     for (int i = 0; i < graph->n_outputs; i++)
         if (graph->outputs[i].node == from) graph->outputs[i].node = to;
+    for (int i = 0; i < graph->n_updates; i++)
+        if (graph->updates[i].value == from) graph->updates[i].value = to;
 }
 
 int graph_uses(const Graph *graph, const Node *node)
@@ -163,6 +189,7 @@ int graph_uses(const Graph *graph, const Node *node)
     for (int i = 0; i < graph->n_nodes; i++)
         for (int j = 0; j < graph->nodes[i]->n_in; j++) uses += graph->nodes[i]->in[j] == node;
     for (int i = 0; i < graph->n_outputs; i++) uses += graph->outputs[i].node == node;
+    for (int i = 0; i < graph->n_updates; i++) uses += graph->updates[i].value == node;
     return uses;
 }
 
@@ -186,23 +213,24 @@ static void push(NodeList *list, Node *node)
     ARENA_PUSH(list->arena, list->items, list->count, list->capacity, node);
 }
 
-/* Everything that the outputs need, each once and marked REACHED. */
+static void add_reached(NodeList *found, Node *node)
+{
+    if (node->mark == REACHED) return;
+    node->mark = REACHED;
+    push(found, node);
+}
+
+/* Everything that outputs and updates need, each once and marked REACHED. */
 static NodeList reach(Graph *graph)
 {
     NodeList found = {.arena = graph->arena};
-    for (int i = 0; i < graph->n_outputs; i++) {
-        Node *node = graph->outputs[i].node;
-        if (node->mark == REACHED) continue;
-        node->mark = REACHED;
-        push(&found, node);
+    for (int i = 0; i < graph->n_outputs; i++) add_reached(&found, graph->outputs[i].node);
+    for (int i = 0; i < graph->n_updates; i++) {
+        add_reached(&found, graph->updates[i].param);
+        add_reached(&found, graph->updates[i].value);
     }
     for (int i = 0; i < found.count; i++)
-        for (int j = 0; j < found.items[i]->n_in; j++) {
-            Node *in = found.items[i]->in[j];
-            if (in->mark == REACHED) continue;
-            in->mark = REACHED;
-            push(&found, in);
-        }
+        for (int j = 0; j < found.items[i]->n_in; j++) add_reached(&found, found.items[i]->in[j]);
     return found;
 }
 
@@ -237,14 +265,29 @@ static void clear_marks(Node **nodes, int count)
     }
 }
 
+/* What must come after everything that reads old parameters. */
+static void defer_updates(Graph *graph, bool *deferred)
+{
+    for (int i = 0; i < graph->n_updates; i++)
+        if (graph->updates[i].value != graph->updates[i].param) deferred[graph->updates[i].value->id] = true;
+}
+
 void graph_sort(Graph *graph)
 {
     clear_marks(graph->nodes, graph->n_nodes);
     for (int i = 0; i < graph->n_outputs; i++) graph->outputs[i].node->mark = UNSEEN;
+    for (int i = 0; i < graph->n_updates; i++)
+        graph->updates[i].param->mark = graph->updates[i].value->mark = UNSEEN;
     NodeList found = reach(graph), order = {.arena = graph->arena}, stack = {.arena = graph->arena};
     if (found.count > 0) qsort(found.items, (size_t)found.count, sizeof *found.items, by_id);
-    for (int i = 0; i < found.count; i++)
-        if (found.items[i]->mark == REACHED) place(&order, &stack, found.items[i]);
+    bool *deferred = ARENA_ARRAY(graph->arena, bool, graph->next_id);
+    defer_updates(graph, deferred);
+    for (int last = 0; last < 3; last++) /* neither, then updates of every run, then the players' */
+        for (int i = 0; i < found.count; i++) {
+            Node *node = found.items[i];
+            int turn = node->player >= 0 ? 2 : deferred[node->id] ? 1 : 0;
+            if (node->mark == REACHED && turn == last) place(&order, &stack, node);
+        }
     graph->nodes = order.items;
     graph->n_nodes = order.count;
     graph->cap_nodes = order.capacity;
@@ -254,7 +297,7 @@ void graph_mark_static(Graph *graph)
 {
     for (int i = 0; i < graph->n_nodes; i++) {
         Node *node = graph->nodes[i];
-        node->mark = node->op == OP_PARAM || node->n_in > 0;
+        node->mark = (node->op == OP_PARAM && !node_bool(node, A_UPDATED)) || node->n_in > 0;
         for (int j = 0; j < node->n_in; j++) node->mark &= node->in[j]->mark;
     }
 }

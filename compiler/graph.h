@@ -69,6 +69,8 @@ struct Node {
     Attr attr[MAX_ATTRS]; /* every attribute of the op, in the row's order, defaults filled in */
     Type type;            /* set by graph_infer */
     int mark;             /* scratch of whoever walks the graph; no meaning between calls */
+    int player; /* number of the player whose update this node belongs to: done only when that player steps,
+                   after everything else; -1: of every run */
 };
 
 /* A result of the graph that a program keeps: a name and the node that makes it. */
@@ -76,6 +78,12 @@ typedef struct Output {
     const char *name;
     Node *node;
 } Output;
+
+/* A parameter that a run changes (its attribute `updated` is set): when everything that reads it is done, it
+ * becomes value, a node of its type. An optimiser's node writes the states among its inputs too, in place. */
+typedef struct Update {
+    Node *param, *value;
+} Update;
 
 typedef struct Graph {
     Arena *arena;
@@ -85,6 +93,10 @@ typedef struct Graph {
     int n_nodes, cap_nodes;
     Output *outputs;
     int n_outputs, cap_outputs;
+    /* Changes of parameters, done after all else in this order; what they need is kept like outputs. At most
+     * one for each parameter. */
+    Update *updates;
+    int n_updates, cap_updates;
     /* Every parameter the networks declare, in declaration order, also those that no output reaches. */
     Node **params;
     int n_params, cap_params;
@@ -116,23 +128,32 @@ typedef struct ParamInit {
     enum { PARAM_ZERO, PARAM_ONE, PARAM_KAIMING, PARAM_CONSTANT, PARAM_UNIFORM, PARAM_NORMAL } kind;
     double value;   /* KAIMING: the fan; CONSTANT: the value; UNIFORM: the bound; NORMAL: the deviation */
     bool statistic; /* a running statistic: no optimiser updates it */
+    bool state;     /* an optimiser's own, beside a parameter */
 } ParamInit;
 Node *graph_param(Graph *graph, const char *name, Pos pos, Type type, ParamInit init);
 ParamInit graph_param_init(const Node *param);
 
 void graph_output(Graph *graph, const char *name, Node *node);
 
-/* Replaces every use of from (inputs of nodes in the order, outputs) by to. */
+/* Adds the update of a parameter, or, where it has one already, makes value its new one (the caller has then
+ * made value from the old: see graph_current). Sets `updated`. */
+void graph_update(Graph *graph, Node *param, Node *value);
+/* What a parameter will be after the updates so far: its update's value, else itself. */
+Node *graph_current(const Graph *graph, Node *param);
+
+/* Replaces every use of from (inputs of nodes in the order, outputs, values of updates) by to. */
 void graph_replace(Graph *graph, Node *from, Node *to);
 
-/* Rebuilds graph->nodes: what the outputs reach, each after its inputs, otherwise in order of id. */
+/* Rebuilds graph->nodes: what outputs and updates reach, each after its inputs, otherwise in order of id; the
+ * updates' values, and what belongs to a player, last. */
 void graph_sort(Graph *graph);
 
-/* How many nodes in the order and outputs use node. */
+/* How many nodes in the order, outputs and updates use node. */
 int graph_uses(const Graph *graph, const Node *node);
 
-/* True when node depends on parameters and constants only, so that it is computed once, when weights are
- * loaded. Valid after graph_mark_static, which puts the answer into every node's mark (1 static, 0 not). */
+/* True when node depends on constants and parameters that no run changes only, so that it is computed once,
+ * when weights are loaded. Valid after graph_mark_static, which puts the answer into every node's mark (1
+ * static, 0 not). */
 void graph_mark_static(Graph *graph);
 
 /* Attributes. The getters assert that the op has the attribute. */

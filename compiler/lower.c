@@ -471,7 +471,8 @@ StepList *lower_groups(const Fusion *fusion)
             lower_halo_before(list, fusion, group, cleared);
             lower_group(list, fusion, group);
         }
-    for (int i = 0; i < list->n_kernels; i++) list->kernels[i]->name = arena_printf(arena, "k%d", i);
+    for (int i = 0; i < list->n_kernels; i++)
+        list->kernels[i]->name = arena_printf(arena, "%s%d", fusion->layout->graph->n_updates ? "t" : "k", i);
     return list;
 }
 

@@ -70,7 +70,7 @@ static const AttrInfo attr_table[ATTR_COUNT] = {
 
 static const OpInfo op_table[OP_COUNT] = {
 #define OP(id, op_name, op_class, low, high, is_internal, list, params_rule, shape_rule, count_rule,         \
-           scalar_rule, lower_rule, text)                                                                    \
+           scalar_rule, lower_rule, gradient_rule, text)                                                     \
     [OP_##id] = {.name = op_name,                                                                            \
                  .class = CLASS_##op_class,                                                                  \
                  .min_in = low,                                                                              \
@@ -83,7 +83,8 @@ static const OpInfo op_table[OP_COUNT] = {
                  .shape = shape_rule,                                                                        \
                  .count = count_rule,                                                                        \
                  .scalar = scalar_rule,                                                                      \
-                 .lower = lower_rule},
+                 .lower = lower_rule,                                                                        \
+                 .gradient = gradient_rule},
 #include "op.def"
 };
 

@@ -20,6 +20,7 @@ typedef enum OpClass {
     CLASS_WINDOW,      /* reads a window of elements: pools, resize */
     CLASS_REDUCTION,   /* many to one over dimensions */
     CLASS_LAYOUT,      /* moves elements: concat, slice, pad, flatten */
+    CLASS_OPTIMIZER,   /* a parameter's next value; writes it and its states in place */
 } OpClass;
 
 /* A parameter that an operator declares under its own name: conv2d in node "a.b" has "a.b.weight". */
@@ -42,6 +43,12 @@ typedef Expr *ScalarRule(LoopBuilder *b, const Node *node, Expr *const *in);
 /* Other classes: the value of one output element, from values of the inputs at the coordinates that the rule
  * derives; may open and close loops on the way (see lower.h). */
 typedef Expr *LowerRule(struct Lowering *lowering, const Node *node, const struct Coord *at);
+/* The gradient of a loss with respect to input number `input` of node, from that with respect to node (of
+ * node's type): nodes added to the graph, settled, named and placed as node, of the input's type. NULL: it is
+ * zero everywhere (a label, a running statistic). Called for inputs on the way to a wanted parameter only, so
+ * an input that has no gradient is never asked for. What the gradients of several inputs have in common may
+ * be made once for each: cse merges it. */
+typedef Node *GradRule(Graph *graph, Node *node, Node *gradient, int input);
 
 typedef struct AttrDefault {
     AttrName name;
@@ -62,6 +69,7 @@ typedef struct OpInfo {
     CountRule *count;   /* NULL: counts nothing */
     ScalarRule *scalar; /* ELEMENTWISE */
     LowerRule *lower;   /* the others; NULL for sources */
+    GradRule *gradient; /* NULL: not differentiable */
 } OpInfo;
 
 typedef struct AttrInfo {

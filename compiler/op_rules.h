@@ -19,13 +19,13 @@ ParamsRule conv2d_params, conv_transpose2d_params, linear_params, batch_norm_par
 ShapeRule source_shape, conv2d_shape, conv_transpose2d_shape, linear_shape, batch_norm_shape, unary_shape,
     prelu_shape, broadcast_shape, max_pool2d_shape, avg_pool2d_shape, resize_shape, global_avg_pool_shape,
     softmax_shape, argmax_shape, concat_shape, slice_shape, pad_shape, flatten_shape, reshape_shape,
-    pack_filter_shape;
+    pack_filter_shape, scalar_shape, tunable_shape, optimizer_shape;
 
 CountRule conv2d_count, conv_transpose2d_count, linear_count, batch_norm_count, resize_count,
     global_avg_pool_count;
 
 ScalarRule batch_norm_scalar, relu_scalar, leaky_relu_scalar, prelu_scalar, sigmoid_scalar, affine_scalar,
-    rsqrt_scalar, add_scalar, sub_scalar, mul_scalar, div_scalar, scale_shift_scalar;
+    rsqrt_scalar, add_scalar, sub_scalar, mul_scalar, div_scalar, scale_shift_scalar, constant_scalar;
 
 LowerRule conv2d_lower, linear_lower, max_pool2d_lower, avg_pool2d_lower, resize_lower, global_avg_pool_lower,
     argmax_lower, slice_lower, pad_lower, relayout_lower;
@@ -33,6 +33,8 @@ LowerRule conv2d_lower, linear_lower, max_pool2d_lower, avg_pool2d_lower, resize
 /* In a row's lowering column: no value of one element at a time. The contraction template makes it, the
  * driver in lower.c has a kernel for it, it shares its input's memory, or a pass has rewritten it. */
 #define by_driver NULL
+/* In its gradient column. */
+#define no_gradient NULL
 
 /* Each reports through shape_error and returns false when it does not hold. */
 
