@@ -65,6 +65,7 @@ static int64_t count_flops(const Node *node, int64_t multiply_adds)
         return op_attr_index(node->op, A_KERNEL) >= 0 ? elements * kernel_area(node) : 2 * multiply_adds;
     case CLASS_REDUCTION: return type_elements(node->in[0]->type);
     case CLASS_LAYOUT: return 0;
+    case CLASS_OPTIMIZER: return elements * (node->op == OP_ADAM ? 12 : 4);
     }
     return 0;
 }
