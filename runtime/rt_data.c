@@ -1,27 +1,21 @@
-/* See rt_data.h. */
+/* See rt_data.h: the specification's parts, and reading one picture of a set. */
 #define _GNU_SOURCE
-#include "rt_data.h"
+#include "rt_data_parts.h"
 
-#include "rt_data_builtin.h"
+#include "rt_options.h"
+#include "rt_program.h"
 
-#include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 8192 };
-
-static RtStatus no_memory(RtError *err)
+RtStatus data_no_memory(RtError *err)
 {
     return rt_fail(err, RT_MACHINE, "no memory for a list of pictures");
 }
 
-/* Room for one more of count items of the given size; false without memory. */
-static bool grow(void **items, size_t count, size_t *capacity, size_t size)
+bool data_grow(void **items, size_t count, size_t *capacity, size_t size)
 {
     if (count < *capacity) return true;
     size_t more = *capacity ? *capacity * 2 : 64;
@@ -35,19 +29,22 @@ static bool grow(void **items, size_t count, size_t *capacity, size_t size)
 RtStatus data_add_pair(DataSet *set, char *image, char *label, RtError *err)
 {
     void *pairs = set->pairs;
-    bool room = image && label && grow(&pairs, set->count, &set->capacity, sizeof *set->pairs);
+    bool room = image && label && data_grow(&pairs, set->count, &set->capacity, sizeof *set->pairs);
     set->pairs = pairs;
-    if (room) {
-        set->pairs[set->count++] = (DataPair){image, label};
-        return RT_OK;
+    if (!room) {
+        rt_free(image);
+        rt_free(label);
+        return data_no_memory(err);
     }
-    rt_free(image);
-    rt_free(label);
-    return no_memory(err);
+    if (!*label) {
+        rt_free(label);
+        label = NULL;
+    }
+    set->pairs[set->count++] = (DataPair){image, label};
+    return RT_OK;
 }
 
-static RtStatus __attribute__((format(printf, 3, 4)))
-add_missing(DataSet *set, RtError *err, const char *format, ...)
+RtStatus data_add_missing(DataSet *set, RtError *err, const char *format, ...)
 {
     char text[1024];
     va_list args;
@@ -55,21 +52,20 @@ add_missing(DataSet *set, RtError *err, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     void *missing = set->missing;
-    bool room = grow(&missing, set->missing_count, &set->missing_capacity, sizeof *set->missing);
+    bool room = data_grow(&missing, set->missing_count, &set->missing_capacity, sizeof *set->missing);
     set->missing = missing;
     char *copy = room ? rt_strdup(text) : NULL;
-    if (!copy) return no_memory(err);
+    if (!copy) return data_no_memory(err);
     set->missing[set->missing_count++] = copy;
     return RT_OK;
 }
 
-static bool is_there(const char *path)
+bool data_is_there(const char *path)
 {
     return !access(path, F_OK);
 }
 
-/* root/name, or name itself when it is absolute or there is no root; NULL without memory. */
-static char *join(const char *root, const char *name)
+char *data_join(const char *root, const char *name)
 {
     if (*name == '/' || !*root) return rt_strdup(name);
     size_t size = strlen(root) + strlen(name) + 2;
@@ -78,217 +74,133 @@ static char *join(const char *root, const char *name)
     return path;
 }
 
-/* Splits a line into its two names, in place; false if it isn't two. */
-static bool split_line(char *line, char **image, char **label)
+char *data_cut_at(char *path)
 {
-    const char *blanks = strchr(line, '\t') ? "\t" : " ";
-    char *rest;
-    *image = strtok_r(line, blanks, &rest);
-    *label = strtok_r(NULL, blanks, &rest);
-    return *image && *label && !strtok_r(NULL, blanks, &rest);
-}
-
-static RtStatus add_line(DataSet *set, const char *path, int number, const char *root, char *line,
-                         RtError *err)
-{
-    char *image, *label;
-    size_t length = strlen(line);
-    while (length && strchr(" \t\r\n", line[length - 1])) line[--length] = 0;
-    line += strspn(line, " ");
-    if (!*line || *line == '#') return RT_OK;
-    if (!split_line(line, &image, &label))
-        return rt_fail(err, RT_BAD_INPUT,
-                       "%s:%d: expected \"image label\"; names that hold blanks are separated by a tab", path,
-                       number);
-    image = join(root, image);
-    label = join(root, label);
-    const char *gone = image && !is_there(image) ? image : label && !is_there(label) ? label : NULL;
-    if (!gone) return data_add_pair(set, image, label, err);
-    RtStatus status = add_missing(set, err, "%s:%d: no file %s", path, number, gone);
-    rt_free(image);
-    rt_free(label);
-    return status;
-}
-
-static RtStatus read_lines(DataSet *set, FILE *file, const char *path, const char *root, RtError *err)
-{
-    char line[LINE_MAX_BYTES];
-    RtStatus status = RT_OK;
-    for (int number = 1; !status && fgets(line, sizeof line, file); number++) {
-        if (strlen(line) == sizeof line - 1)
-            return rt_fail(err, RT_BAD_INPUT, "%s:%d: a line of %d bytes or more, or binary data: not a list",
-                           path, number, LINE_MAX_BYTES - 1);
-        status = add_line(set, path, number, root, line, err);
-    }
-    if (!status && ferror(file))
-        return rt_fail(err, RT_MACHINE, "%s: cannot read: %s", path, strerror(errno));
-    return status;
-}
-
-/* The folder of path, "" for the current one; NULL without memory. */
-static char *folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    if (!slash) return rt_strdup("");
-    char *folder = rt_strdup(path);
-    if (folder) folder[slash == path ? 1 : slash - path] = 0;
-    return folder;
-}
-
-/* Whether the list would make sense one folder further up: then that is what the user needs to hear. */
-static bool fits_above(const char *path, const char *folder)
-{
-    char line[LINE_MAX_BYTES], *image, *label;
-    FILE *file = fopen(path, "re");
-    bool fits = false;
-    while (file && fgets(line, sizeof line, file)) {
-        line[strcspn(line, "\r\n")] = 0;
-        if (!*line || *line == '#' || !split_line(line, &image, &label)) continue;
-        char tried[2 * LINE_MAX_BYTES];
-        snprintf(tried, sizeof tried, "%s%s../%.8000s", folder, *folder ? "/" : "", image);
-        fits = is_there(tried);
-        break;
-    }
-    if (file) fclose(file);
-    return fits;
-}
-
-static RtStatus no_pairs(const DataSet *set, const char *path, const char *root, bool given, RtError *err)
-{
-    if (!set->missing_count) return rt_fail(err, RT_BAD_INPUT, "%s names no pictures", path);
-    const char *hint = "";
-    char text[600] = "";
-    if (!given && fits_above(path, root)) {
-        snprintf(text, sizeof text, "; did you mean list:%.200s@%.200s%s.. ?", path, root, *root ? "/" : "");
-        hint = text;
-    }
-    return rt_fail(err, RT_BAD_INPUT, "%s: none of its %zu pairs is there, relative to %s (first: %.200s)%s",
-                   path, set->missing_count, *root ? root : "the current folder", set->missing[0], hint);
-}
-
-static RtStatus open_list(const char *path, const char *root, DataSet *set, RtError *err)
-{
-    struct stat info;
-    if (!stat(path, &info) && S_ISDIR(info.st_mode))
-        return rt_fail(err, RT_USAGE, "%s is a folder; for folders say images:DIR,labels:DIR", path);
-    FILE *file = fopen(path, "re");
-    if (!file) return rt_fail(err, RT_BAD_INPUT, "cannot open the list %s: %s", path, strerror(errno));
-    char *folder = root ? rt_strdup(root) : folder_of(path);
-    RtStatus status = folder ? read_lines(set, file, path, folder, err) : no_memory(err);
-    fclose(file);
-    if (folder && !status && !set->count) status = no_pairs(set, path, folder, root != NULL, err);
-    rt_free(folder);
-    return status;
-}
-
-/* "FILE@ROOT", unless a file has that very name. */
-static RtStatus open_list_spec(const char *spec, DataSet *set, RtError *err)
-{
-    char *path = rt_strdup(spec);
-    if (!path) return no_memory(err);
-    char *at = is_there(spec) ? NULL : strrchr(path, '@');
+    char *at = data_is_there(path) ? NULL : strrchr(path, '@');
     if (at) *at++ = 0;
-    RtStatus status = open_list(path, at, set, err);
-    rt_free(path);
-    return status;
+    return at;
 }
 
-/* The part of a path that pairs are matched by: from the last '/' to the last '.'. */
-static size_t stem(const char *path, const char **start)
+/* ---- the specification -----------------------------------------------------------------------------------
+ */
+
+/* What follows the place; the texts are those of the specification's copy, cut up. */
+typedef struct Wish {
+    const char *encoding, *only;
+    int64_t count, seed; /* -1: not said */
+    bool no_labels;
+} Wish;
+
+static RtStatus read_wish(const char *key, const char *value, Wish *wish, RtError *err)
 {
-    const char *slash = strrchr(path, '/');
-    *start = slash ? slash + 1 : path;
-    const char *dot = strrchr(*start, '.');
-    return dot && dot != *start ? (size_t)(dot - *start) : strlen(*start);
+    if (!strcmp(key, "encoding"))
+        wish->encoding = value;
+    else if (!strcmp(key, "only"))
+        wish->only = value;
+    else if (!strcmp(key, "count") && !options_count(value, 1, &wish->count))
+        return rt_fail(err, RT_USAGE, "count=%.100s: a whole number from 1 up is expected", value);
+    else if (!strcmp(key, "seed") && !options_count(value, 0, &wish->seed))
+        return rt_fail(err, RT_USAGE, "seed=%.100s: a whole number from 0 up is expected", value);
+    else if (!strcmp(key, "labels") && strcmp(value, "none"))
+        return rt_fail(err, RT_USAGE,
+                       "labels=%.100s: only labels=none can be said (for a folder say labels:DIR)", value);
+    wish->no_labels |= !strcmp(key, "labels");
+    return RT_OK;
 }
 
-static int by_stem(const void *a, const void *b)
+/* Whether text is "word=...", cut into the two then. */
+static bool split_option(char *text, char **value)
 {
-    const char *x, *y;
-    size_t m = stem(*(char *const *)a, &x), n = stem(*(char *const *)b, &y);
-    int order = memcmp(x, y, m < n ? m : n);
-    return order ? order : (m > n) - (m < n);
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
+    if (!length || text[length] != '=') return false;
+    text[length] = 0;
+    *value = text + length + 1;
+    return true;
 }
 
-/* Sorts a folder's files; two of one base name could not be told apart. */
-static RtStatus sort_folder(RtImageList *list, RtError *err)
+static RtStatus unknown_option(const char *key, const char *const *known, RtError *err)
 {
-    qsort(list->paths, list->count, sizeof *list->paths, by_stem);
-    for (size_t i = 1; i < list->count; i++) {
-        if (!by_stem(&list->paths[i - 1], &list->paths[i]))
-            return rt_fail(err, RT_BAD_INPUT, "%s and %s have the same base name", list->paths[i - 1],
-                           list->paths[i]);
+    const char *near = options_nearest(key, known);
+    return rt_fail(err, RT_USAGE,
+                   "a data specification has no ',%.100s='%s%s%s; there are ,encoding= ,only= "
+                   ",count= ,seed= ,labels=none",
+                   key, near ? " (did you mean ," : "", near ? near : "", near ? "=?)" : "");
+}
+
+/* Cuts options off the end. A file that has the very name holds none. */
+static RtStatus cut_options(char *spec, Wish *wish, RtError *err)
+{
+    static const char *const known[] = {"encoding", "only", "count", "seed", "labels", NULL};
+    const char *file = spec + (strncmp(spec, "list:", 5) ? 0 : 5);
+    for (char *comma; !data_is_there(file) && (comma = strrchr(spec, ','));) {
+        char *key = comma + 1, *value;
+        if (!split_option(key, &value)) return RT_OK;
+        int k = 0;
+        while (known[k] && strcmp(known[k], key)) k++;
+        if (!known[k]) return unknown_option(key, known, err);
+        RtStatus status = read_wish(key, value, wish, err);
+        if (status) return status;
+        *comma = 0;
     }
     return RT_OK;
 }
 
-/* Walks both sorted folders side by side. */
-static RtStatus match(DataSet *set, const RtImageList *images, const RtImageList *labels, RtError *err)
+/* "name:" or "set.layout:" before a folder. */
+static bool names_a_set(const char *spec)
+{
+    size_t length = strcspn(spec, ":/@");
+    return length && spec[length] == ':' && !data_is_there(spec);
+}
+
+static RtStatus open_place(const char *place, bool no_labels, DataSet *set, RtError *err)
+{
+    if (!strncmp(place, "list:", 5)) return data_list_open(place + 5, no_labels, set, err);
+    if (!strncmp(place, "images:", 7)) return data_folder_open(place + 7, no_labels, set, err);
+    if (!strncmp(place, "labels:", 7))
+        return rt_fail(err, RT_USAGE, "%s: expected images:DIR,labels:DIR", place);
+    if (names_a_set(place)) return data_layout_open(place, no_labels, set, err);
+    return data_list_open(place, no_labels, set, err);
+}
+
+static RtStatus narrow(DataSet *set, const Wish *wish, RtError *err)
 {
     RtStatus status = RT_OK;
-    for (size_t i = 0, k = 0; (i < images->count || k < labels->count) && !status;) {
-        int order = i == images->count   ? 1
-                    : k == labels->count ? -1
-                                         : by_stem(&images->paths[i], &labels->paths[k]);
-        if (order < 0)
-            status = add_missing(set, err, "no label for %s", images->paths[i++]);
-        else if (order > 0)
-            status = add_missing(set, err, "no image for %s", labels->paths[k++]);
-        else
-            status = data_add_pair(set, rt_strdup(images->paths[i++]), rt_strdup(labels->paths[k++]), err);
+    if (wish->encoding) {
+        set->of_rgb = (Encoding){0};
+        status = encoding_find(set->program, wish->encoding, &set->encoding, err);
     }
+    if (!status && wish->only) status = data_keep_only(set, wish->only, err);
+    if (!status && wish->count >= 0)
+        status = data_keep_count(set, wish->count, (uint64_t)(wish->seed < 0 ? 0 : wish->seed), err);
+    if (!status && wish->seed >= 0 && wish->count < 0)
+        status = rt_fail(err, RT_USAGE, "seed=%lld draws nothing without ,count=N", (long long)wish->seed);
     return status;
 }
 
-static RtStatus list_folder(const char *folder, RtImageList *list, RtError *err)
+static RtStatus open_files(const char *spec, DataSet *set, RtError *err)
 {
-    struct stat info;
-    if (stat(folder, &info)) return rt_fail(err, RT_BAD_INPUT, "no folder %s: %s", folder, strerror(errno));
-    if (!S_ISDIR(info.st_mode)) return rt_fail(err, RT_BAD_INPUT, "%s is no folder", folder);
-    RtStatus status = image_list(&folder, 1, list, err);
-    return status ? status : sort_folder(list, err);
-}
-
-static RtStatus open_folders(const char *images_folder, const char *labels_folder, DataSet *set, RtError *err)
-{
-    RtImageList images = {0}, labels = {0};
-    RtStatus status = list_folder(images_folder, &images, err);
-    if (!status) status = list_folder(labels_folder, &labels, err);
-    if (!status) status = match(set, &images, &labels, err);
-    for (size_t i = 0; i < images.skipped_count && !status; i++)
-        status = add_missing(set, err, "no picture: %s", images.skipped[i]);
-    for (size_t i = 0; i < labels.skipped_count && !status; i++)
-        status = add_missing(set, err, "no picture: %s", labels.skipped[i]);
-    image_list_free(&images);
-    image_list_free(&labels);
-    if (!status && !set->count)
-        status = rt_fail(err, RT_BAD_INPUT, "no base name is both in %s and in %s (first: %s)", images_folder,
-                         labels_folder, set->missing_count ? set->missing[0] : "both are empty");
+    Wish wish = {.count = -1, .seed = -1};
+    char *copy = rt_strdup(spec);
+    if (!copy) return data_no_memory(err);
+    RtStatus status = cut_options(copy, &wish, err);
+    if (!status) status = open_place(copy, wish.no_labels, set, err);
+    if (!status) status = narrow(set, &wish, err);
+    rt_free(copy);
     return status;
 }
 
-/* "DIR,labels:DIR". */
-static RtStatus open_folders_spec(const char *spec, DataSet *set, RtError *err)
+RtStatus data_open_for(const ProgramHeader *program, const char *spec, DataSet *set, RtError *err)
 {
-    const char *comma = strstr(spec, ",labels:");
-    if (!comma) return rt_fail(err, RT_USAGE, "images:%s: expected images:DIR,labels:DIR", spec);
-    char *images = rt_strdup(spec);
-    if (!images) return no_memory(err);
-    images[comma - spec] = 0;
-    RtStatus status = open_folders(images, comma + strlen(",labels:"), set, err);
-    rt_free(images);
-    return status;
+    *set = (DataSet){.program = program};
+    RtStatus status = encoding_find(program, "train_ids", &set->encoding, err);
+    if (status) return status;
+    encoding_first_colors(program, &set->of_rgb);
+    return data_is_drawn(spec) ? data_builtin_open(spec, set, err) : open_files(spec, set, err);
 }
 
 RtStatus data_open(const char *spec, DataSet *set, RtError *err)
 {
-    *set = (DataSet){0};
-    if (data_is_drawn(spec)) return data_builtin_open(spec, set, err);
-    if (!strncmp(spec, "list:", 5)) return open_list_spec(spec + 5, set, err);
-    if (!strncmp(spec, "images:", 7)) return open_folders_spec(spec + 7, set, err);
-    if (!strncmp(spec, "labels:", 7))
-        return rt_fail(err, RT_USAGE, "%s: expected images:DIR,labels:DIR", spec);
-    return open_list(spec, NULL, set, err);
+    return data_open_for(NULL, spec, set, err);
 }
 
 void data_close(DataSet *set)
@@ -303,12 +215,50 @@ void data_close(DataSet *set)
     *set = (DataSet){0};
 }
 
+/* ---- reading ---------------------------------------------------------------------------------------------
+ */
+
+RtStatus data_need_labels(const DataSet *set, const char *spec, RtError *err)
+{
+    if (set->labelled) return RT_OK;
+    return rt_fail(err, RT_USAGE,
+                   "%.300s has no labels, which are needed here: for folders add ,labels:DIR, in a list put "
+                   "\"image label\" on each line",
+                   spec);
+}
+
+const Encoding *data_encoding(const DataSet *set, const RtLabels *labels)
+{
+    return labels->colors && set->of_rgb.color_count ? &set->of_rgb : &set->encoding;
+}
+
+static RtStatus read_labels(const DataSet *set, const char *path, RtLabels *labels, RtError *err)
+{
+    RtStatus status = image_read_labels(path, labels, err);
+    return status ? status : encoding_map(data_encoding(set, labels), path, labels, err);
+}
+
+RtStatus data_explain(const DataSet *set, size_t item, RtError *err)
+{
+    RtLabels labels = {0};
+    const char *path = set->pairs[item].label;
+    RtStatus status = image_read_labels(path, &labels, err);
+    if (!status) status = encoding_check(data_encoding(set, &labels), path, &labels, err);
+    image_labels_free(&labels);
+    return status;
+}
+
 RtStatus data_read(const DataSet *set, size_t item, RtImage *image, RtLabels *labels, RtError *err)
 {
+    const DataPair *pair = &set->pairs[item];
+    RtLabels none = {0};
     *image = (RtImage){0};
-    if (set->look) return data_builtin_draw(set, item, image, labels, err);
-    RtStatus status = image_read_labels(set->pairs[item].label, labels, err);
-    if (!status) status = image_read_rgb(set->pairs[item].image, image, err);
+    if (!labels) labels = &none;
+    *labels = (RtLabels){0};
+    bool wanted = labels != &none && pair->label;
+    if (set->look) return data_builtin_draw(set, item, image, wanted ? labels : NULL, err);
+    RtStatus status = wanted ? read_labels(set, pair->label, labels, err) : RT_OK;
+    if (!status) status = image_read_rgb(pair->image, image, err);
     if (status) image_labels_free(labels);
     return status;
 }

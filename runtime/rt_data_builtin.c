@@ -1,6 +1,6 @@
-/* See rt_data_builtin.h. */
+/* The data sets that are drawn: see rt_data.h. */
 #define _GNU_SOURCE
-#include "rt_data_builtin.h"
+#include "rt_data_parts.h"
 
 #include "rt_options.h"
 
@@ -37,10 +37,14 @@ static bool read_size(char *text, DataSet *set)
     return true;
 }
 
-/* "seed=S" or "size=HxW". */
+/* "seed=S", "size=HxW" or "labels=none". */
 static RtStatus read_option(const char *spec, char *option, DataSet *set, RtError *err)
 {
     int64_t seed;
+    if (!strcmp(option, "labels=none")) {
+        set->labelled = false;
+        return RT_OK;
+    }
     if (!strncmp(option, "size=", 5)) {
         if (read_size(option + 5, set)) return RT_OK;
         return bad_spec(spec, "a size is HxW pixels, sides of 32 to 8192", err);
@@ -61,6 +65,7 @@ static RtStatus read_spec(const char *spec, char *text, DataSet *set, int64_t *c
     if (!number || !options_count(number, 1, count) || *count > MOST_PICTURES)
         return bad_spec(spec, "the count is a whole number of 1 to 1000000", err);
     RtStatus status = RT_OK;
+    set->labelled = true;
     while (!status && (option = strtok_r(NULL, ",", &rest))) status = read_option(spec, option, set, err);
     return status;
 }
@@ -73,7 +78,7 @@ static RtStatus add_names(DataSet *set, int64_t count, RtError *err)
         unsigned long long seed = set->seed + (uint64_t)i;
         snprintf(image, sizeof image, "%s_%llu", set->look->name, seed);
         snprintf(label, sizeof label, "labels of %s_%llu", set->look->name, seed);
-        status = data_add_pair(set, rt_strdup(image), rt_strdup(label), err);
+        status = data_add_pair(set, rt_strdup(image), rt_strdup(set->labelled ? label : ""), err);
     }
     return status;
 }
@@ -85,6 +90,11 @@ RtStatus data_builtin_open(const char *spec, DataSet *set, RtError *err)
     if (!text) return rt_fail(err, RT_MACHINE, "no memory for a specification");
     RtStatus status = read_spec(spec, text, set, &count, err);
     rt_free(text);
+    if (!status && set->labelled && set->encoding.classes < STREET_CLASSES)
+        return rt_fail(err, RT_USAGE,
+                       "%s: drawn streets have %d classes, and the program %d (,labels=none "
+                       "leaves the labels out)",
+                       spec, STREET_CLASSES, set->encoding.classes);
     return status ? status : add_names(set, count, err);
 }
 
@@ -95,31 +105,21 @@ void data_default_size(DataSet *set, int width, int height)
     set->height = height;
 }
 
-/* Class ids as labels read from a file would be. */
-static RtStatus make_labels(const RtImage *ids, RtLabels *labels, RtError *err)
-{
-    size_t pixels = (size_t)ids->width * (size_t)ids->height;
-    labels->ids = rt_alloc(pixels * sizeof *labels->ids);
-    if (!labels->ids)
-        return rt_fail(err, RT_MACHINE, "no memory for labels of %dx%d", ids->width, ids->height);
-    for (size_t i = 0; i < pixels; i++) labels->ids[i] = ids->pixels[i];
-    labels->width = ids->width;
-    labels->height = ids->height;
-    return RT_OK;
-}
-
 RtStatus data_builtin_draw(const DataSet *set, size_t item, RtImage *image, RtLabels *labels, RtError *err)
 {
     RtImage ids = {0};
-    *labels = (RtLabels){0};
+    if (labels) *labels = (RtLabels){0};
     if (!set->width) return rt_fail(err, RT_BUG, "%s has no size", set->pairs[item].image);
     RtStatus status = image_new(image, set->width, set->height, 3, err);
     if (!status) status = image_new(&ids, set->width, set->height, 1, err);
     if (!status)
         status =
             street_draw(set->look, set->seed + item, set->width, set->height, image->pixels, ids.pixels, err);
-    if (!status) status = make_labels(&ids, labels, err);
-    image_free(&ids);
     if (status) image_free(image);
+    if (!status && labels) {
+        *labels = (RtLabels){.width = ids.width, .height = ids.height, .classes = ids.pixels};
+        ids.pixels = NULL;
+    }
+    image_free(&ids);
     return status;
 }

@@ -85,6 +85,7 @@ void image_labels_free(RtLabels *labels)
 {
     rt_free(labels->ids);
     rt_free(labels->colors);
+    rt_free(labels->classes);
     *labels = (RtLabels){0};
 }
 

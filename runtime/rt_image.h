@@ -54,12 +54,15 @@ typedef struct RtPalette {
     unsigned char rgb[256][3];
 } RtPalette;
 
-/* A label picture, as stored: nothing is scaled, looked up or converted. */
+/* A label picture, as stored: nothing is scaled, looked up or converted, until an encoding does (see
+ * rt_encoding.h), which then replaces what was stored by classes. */
 typedef struct RtLabels {
     int width, height; /* pixels */
     uint16_t *ids;     /* height * width samples of a grey PNG, or indices of a palette PNG; NULL for RGB */
-    unsigned char *colors; /* height * width * 3 of an RGB PNG, for the caller to map to ids; else NULL */
-    RtPalette palette;     /* of a palette PNG; else count is 0 */
+    unsigned char *colors;  /* height * width * 3 of an RGB PNG, for the caller to map to ids; else NULL */
+    RtPalette palette;      /* of a palette PNG; else count is 0 */
+    unsigned char *classes; /* height * width class ids and ignored ones, once mapped; else NULL */
+    int64_t unknown;        /* pixels that became ignored because the encoding knows nothing of them */
 } RtLabels;
 
 /* Files to read, in order, and what was passed over. */

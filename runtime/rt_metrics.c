@@ -2,14 +2,7 @@
 #include "rt_metrics.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
-
-enum {
-    VALUES = 65536,   /* of a label */
-    LISTED = 8,       /* wrong values that a message names */
-    STEP_OF_GREYS = 9 /* grey renderings of classes keep at least this distance between values */
-};
 
 RtStatus metrics_open(Metrics *metrics, int classes, int64_t ignore_label, const bool *voids, RtError *err)
 {
@@ -27,89 +20,7 @@ void metrics_close(Metrics *metrics)
     *metrics = (Metrics){0};
 }
 
-static bool is_wrong(const Metrics *metrics, int value)
-{
-    return value >= metrics->classes && value != metrics->ignore_label;
-}
-
-/* What a label picture's values say. */
-typedef struct Values {
-    int64_t *counts; /* by value */
-    int distinct, lowest_step, highest, wrong;
-    int64_t wrong_pixels;
-} Values;
-
-static void count_values(const Metrics *metrics, const uint16_t *labels, size_t pixels, Values *values)
-{
-    for (size_t i = 0; i < pixels; i++) values->counts[labels[i]]++;
-    values->lowest_step = VALUES;
-    int last = -1;
-    for (int value = 0; value < VALUES; value++) {
-        if (!values->counts[value]) continue;
-        if (last >= 0 && value - last < values->lowest_step) values->lowest_step = value - last;
-        last = value;
-        values->distinct++;
-        values->highest = value;
-        if (!is_wrong(metrics, value)) continue;
-        values->wrong++;
-        values->wrong_pixels += values->counts[value];
-    }
-}
-
-static const char *likely_cause(const Metrics *metrics, const Values *values)
-{
-    if (values->highest >= 1000 && values->highest / 1000 <= 33)
-        return "these look like Cityscapes instance ids (class * 1000 + number): use the label pictures";
-    if (metrics->classes == 19 && values->highest <= 33)
-        return "these look like Cityscapes label ids (0..33): convert them to train ids";
-    if (values->distinct > 2 && values->lowest_step >= STEP_OF_GREYS)
-        return "these look like a grey rendering of classes, not like class ids";
-    if (values->distinct > metrics->classes + 8 && values->distinct > 48)
-        return "this looks like a photograph, not like class ids";
-    if (values->wrong == 1 && values->highest == metrics->classes)
-        return "if that value means void, make it the ignored label";
-    return "the labels are of another set of classes";
-}
-
-/* "value 33 (120 pixels), ..." */
-static void list_wrong(const Metrics *metrics, const Values *values, char *text, size_t size)
-{
-    size_t used = 0;
-    int listed = 0;
-    for (int value = 0; value < VALUES && listed < LISTED; value++) {
-        if (!values->counts[value] || !is_wrong(metrics, value)) continue;
-        used += (size_t)snprintf(text + used, size - used, "%s%d (%lld pixels)", listed ? ", " : "", value,
-                                 (long long)values->counts[value]);
-        listed++;
-    }
-    if (values->wrong > listed) snprintf(text + used, size - used, " and %d others", values->wrong - listed);
-}
-
-static RtStatus refuse(const Metrics *metrics, const char *name, const Values *values, RtError *err)
-{
-    char wrong[400], ignored[64] = "";
-    list_wrong(metrics, values, wrong, sizeof wrong);
-    if (metrics->ignore_label >= 0)
-        snprintf(ignored, sizeof ignored, " or %lld (ignored)", (long long)metrics->ignore_label);
-    return rt_fail(err, RT_BAD_INPUT, "%s: labels out of range: %s; expected 0..%d%s; %s", name, wrong,
-                   metrics->classes - 1, ignored, likely_cause(metrics, values));
-}
-
-RtStatus metrics_check(const Metrics *metrics, const char *name, const uint16_t *labels, size_t pixels,
-                       RtError *err)
-{
-    bool wrong = false;
-    for (size_t i = 0; i < pixels && !wrong; i++) wrong = is_wrong(metrics, labels[i]);
-    if (!wrong) return RT_OK;
-    Values values = {.counts = rt_alloc(VALUES * sizeof *values.counts)};
-    if (!values.counts) return rt_fail(err, RT_MACHINE, "no memory to count label values");
-    count_values(metrics, labels, pixels, &values);
-    RtStatus status = refuse(metrics, name, &values, err);
-    rt_free(values.counts);
-    return status;
-}
-
-void metrics_add(Metrics *metrics, const uint16_t *labels, const unsigned char *predicted, size_t pixels)
+void metrics_add(Metrics *metrics, const unsigned char *labels, const unsigned char *predicted, size_t pixels)
 {
     for (size_t i = 0; i < pixels; i++) {
         int truth = labels[i];

@@ -8,8 +8,10 @@
  *
  *     Metrics metrics;
  *     if (metrics_open(&metrics, 19, 255, NULL, &err)) return err.status;
- *     ... metrics_check(&metrics, name, labels, pixels, &err), metrics_add(&metrics, labels, classes, pixels)
- * ... int counted; double miou = metrics_mean_iou(&metrics, &counted); metrics_close(&metrics);
+ *     ... metrics_add(&metrics, labels, classes, pixels) ...
+ *     int counted;
+ *     double miou = metrics_mean_iou(&metrics, &counted);
+ *     metrics_close(&metrics);
  */
 #ifndef RT_METRICS_H
 #define RT_METRICS_H
@@ -33,12 +35,9 @@ typedef struct Metrics {
 RtStatus metrics_open(Metrics *metrics, int classes, int64_t ignore_label, const bool *voids, RtError *err);
 void metrics_close(Metrics *metrics);
 
-/* RT_BAD_INPUT if a label is no class and not ignored: names the picture, values, counts, and what the labels
- * probably are. */
-RtStatus metrics_check(const Metrics *metrics, const char *name, const uint16_t *labels, size_t pixels,
-                       RtError *err);
-/* Labels must have been checked. */
-void metrics_add(Metrics *metrics, const uint16_t *labels, const unsigned char *predicted, size_t pixels);
+/* Labels are classes and the ignored label, as rt_encoding.h makes them. */
+void metrics_add(Metrics *metrics, const unsigned char *labels, const unsigned char *predicted,
+                 size_t pixels);
 
 int64_t metrics_hits(const Metrics *metrics, int class);
 int64_t metrics_labelled(const Metrics *metrics, int class);  /* counted pixels of that truth */

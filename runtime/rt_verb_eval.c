@@ -1,6 +1,6 @@
 /* `PROG eval`: IoU per class over a labelled set, compared at the labels' own size. A pair that cannot be
  * read is named and left out, and the exit status is 1 then; labels that are of another kind end it at once,
- * since the others will be too. */
+ * since the others will be too. Whatever the encoding, classes are compared (see rt_encoding.h). */
 #include "rt_batch.h"
 #include "rt_data.h"
 #include "rt_json_out.h"
@@ -31,6 +31,7 @@ typedef struct Eval {
     Sizes sizes;
     Progress progress;
     size_t done, failed;
+    int64_t unknown; /* pixels whose colour is none of the encoding's */
 } Eval;
 
 static void note_size(Sizes *sizes, int width, int height)
@@ -50,7 +51,7 @@ static RtStatus compare(void *context, size_t item, int64_t slot, RtError *err)
     RtStatus status = picture_classes_at(eval->session, slot, labels->width, labels->height, &classes, err);
     if (status) return status;
     size_t pixels = (size_t)labels->width * (size_t)labels->height;
-    metrics_add(&eval->metrics, labels->ids, classes.pixels, pixels);
+    metrics_add(&eval->metrics, labels->classes, classes.pixels, pixels);
     note_size(&eval->sizes, labels->width, labels->height);
     image_free(&classes);
     image_labels_free(labels);
@@ -59,14 +60,15 @@ static RtStatus compare(void *context, size_t item, int64_t slot, RtError *err)
     return RT_OK;
 }
 
-/* Whether the labels are ids of this network's classes. */
-static RtStatus check_labels(const Eval *eval, const DataPair *pair, const RtLabels *labels, RtError *err)
+/* Ids that are no classes mean that the labels are of another kind. A few pixels of odd colours don't:
+ * smoothed edges make them, say. */
+static RtStatus check_labels(Eval *eval, size_t item, const RtLabels *labels, RtError *err)
 {
-    if (!labels->ids)
-        return rt_fail(err, RT_BAD_INPUT,
-                       "%s: labels as RGB colours; expected a grey or palette PNG of class ids", pair->label);
-    size_t pixels = (size_t)labels->width * (size_t)labels->height;
-    return metrics_check(&eval->metrics, pair->label, labels->ids, pixels, err);
+    int64_t pixels = (int64_t)labels->width * labels->height;
+    bool by_color = eval->set.encoding.by_color || eval->set.of_rgb.color_count;
+    eval->unknown += labels->unknown;
+    if (!labels->unknown || (by_color && labels->unknown < pixels / 2)) return RT_OK;
+    return data_explain(&eval->set, item, err);
 }
 
 /* A label picture of quite another shape belongs to another picture. */
@@ -85,7 +87,7 @@ static RtStatus read_pair(Eval *eval, size_t item, RtImage *image, RtLabels *lab
     const DataPair *pair = &eval->set.pairs[item];
     RtStatus status = data_read(&eval->set, item, image, labels, err);
     if (status) return status;
-    status = check_labels(eval, pair, labels, err);
+    status = check_labels(eval, item, labels, err);
     *refused = status == RT_BAD_INPUT;
     return status ? status : check_shapes(pair, image, labels, err);
 }
@@ -204,6 +206,9 @@ static RtStatus print_eval(const Eval *eval, RtError *err)
     int64_t missed = predicted_void(eval);
     if (missed)
         printf("%s counted pixels were predicted as void: they are misses\n", report_number(missed, number));
+    if (eval->unknown)
+        printf("%s pixels of unknown colours are among those not counted (`segc data check` shows them)\n",
+               report_number(eval->unknown, number));
     size_t left_out = eval->failed + eval->set.missing_count;
     if (left_out) printf("%zu left out: see the errors above\n", left_out);
     return RT_OK;
@@ -246,6 +251,7 @@ static void json_eval(const Eval *eval)
     json_out_integer(&json, "left_out", (int64_t)(eval->failed + eval->set.missing_count));
     json_out_integer(&json, "pixels_counted", metrics_counted(&eval->metrics));
     json_out_integer(&json, "pixels_void", eval->metrics.not_counted);
+    json_out_integer(&json, "pixels_unknown", eval->unknown);
     json_out_integer(&json, "pixels_predicted_void", predicted_void(eval));
     json_out_open(&json, "label_sizes", '[');
     json_out_integer(&json, NULL, eval->sizes.least_width);
@@ -263,13 +269,14 @@ static RtStatus open_metrics(Eval *eval, RtError *err)
     int classes = picture_class_count(eval->header);
     for (int c = 0; c < classes && c < (int)eval->header->classes.count; c++)
         voids[c] = program_classes(eval->header)[c].ignored;
-    return metrics_open(&eval->metrics, classes, eval->header->ignore_index, voids, err);
+    return metrics_open(&eval->metrics, classes, encoding_ignore(eval->header), voids, err);
 }
 
 static RtStatus run_eval(Eval *eval, const VerbCall *call, RtError *err)
 {
     RtStatus status = picture_check(eval->header, err);
-    if (!status) status = data_open(eval->spec, &eval->set, err);
+    if (!status) status = data_open_for(eval->header, eval->spec, &eval->set, err);
+    if (!status) status = data_need_labels(&eval->set, eval->spec, err);
     data_default_size(&eval->set, (int)eval->header->width, (int)eval->header->height);
     if (!status) status = open_metrics(eval, err);
     if (!status) status = verb_open(call, &eval->wish, &eval->session, err);
@@ -298,10 +305,11 @@ RtStatus verb_eval(VerbCall *call, RtError *err)
                "  FILE, list:FILE          \"image label\" lines, relative to FILE's folder\n"
                "  list:FILE@ROOT           the same, relative to ROOT\n"
                "  images:DIR,labels:DIR    pictures and labels of the same base names\n"
+               "  SET:DIR@SPLIT            a data set that the program knows: cityscapes:DIR@val\n"
                "  builtin:rendered:COUNT   drawn streets; then ,seed=S and ,size=HxW if wanted\n"
-               "Labels are PNGs of class ids, grey or palette. They are compared at their own size: "
-               "predictions\n"
-               "are resized to it by nearest neighbour.\n");
+               "and, but for the last: ,encoding=NAME ,only=FILE ,count=N,seed=S\n"
+               "Labels are PNGs of class ids, grey or palette, unless the encoding says otherwise. They are\n"
+               "compared at their own size: predictions are resized to it by nearest neighbour.\n");
     if (status || call->help) return status;
     status = verb_no_operands(call, err);
     if (!status && !eval.spec) status = rt_fail(err, RT_USAGE, "no data given: add --data SPEC");

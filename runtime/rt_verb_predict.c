@@ -122,10 +122,7 @@ static RtStatus draw_input(const Predict *predict, size_t item, Waiting *waiting
 {
     RtLabels labels;
     RtStatus status = data_read(&predict->drawn, item, &waiting->picture, &labels, err);
-    if (!status) status = image_new(&waiting->truth, labels.width, labels.height, 1, err);
-    size_t pixels = status ? 0 : (size_t)labels.width * (size_t)labels.height;
-    for (size_t i = 0; i < pixels; i++) waiting->truth.pixels[i] = (unsigned char)labels.ids[i];
-    image_labels_free(&labels);
+    waiting->truth = (RtImage){labels.width, labels.height, 1, labels.classes};
     return status;
 }
 
@@ -205,7 +202,7 @@ static RtStatus list_drawn(Predict *predict, const VerbCall *call, RtError *err)
         if (!predict->inputs.paths[i]) break;
         predict->inputs.count++;
     }
-    predict->has_truth = picture_class_count(predict->header) >= STREET_CLASSES;
+    predict->has_truth = predict->drawn.labelled && picture_class_count(predict->header) >= STREET_CLASSES;
     if (predict->inputs.count == count) return RT_OK;
     return rt_fail(err, RT_MACHINE, "no memory for the names of %zu pictures", count);
 }

@@ -191,7 +191,7 @@ START_TEST(folders_that_are_none)
     data_close(&set);
     check_error(open_folders("img/p0.png", "lbl", &err), &err, RT_BAD_INPUT, "is no folder");
     data_close(&set);
-    check_error(data_open("images:a", &set, &err), &err, RT_USAGE, "expected images:DIR,labels:DIR");
+    check_error(data_open("labels:a", &set, &err), &err, RT_USAGE, "expected images:DIR,labels:DIR");
     scratch_picture(&scratch, "other/q.png", 4, 4, 1, 0, 0);
     check_error(open_folders("img", "other", &err), &err, RT_BAD_INPUT, "no base name is both in");
 }

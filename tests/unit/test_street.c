@@ -211,7 +211,7 @@ START_TEST(a_drawn_set_is_its_scenes)
     ck_assert_int_eq(labels.height, 48);
     draw(42, 96, 48, &rgb, &ids);
     ck_assert_mem_eq(image.pixels, rgb, 96 * 48 * 3);
-    for (int i = 0; i < 96 * 48; i++) ck_assert_int_eq(labels.ids[i], ids[i]);
+    for (int i = 0; i < 96 * 48; i++) ck_assert_int_eq(labels.classes[i], ids[i]);
     free(rgb);
     free(ids);
     image_free(&image);
@@ -229,7 +229,7 @@ START_TEST(a_drawn_set_takes_the_callers_size)
     ck_assert_int_eq(data_open("builtin:rendered:1", &set, &err), RT_OK);
     ck_assert_int_eq(data_read(&set, 0, &image, &labels, &err), RT_BUG); /* still without a size */
     ck_assert_ptr_null(image.pixels);
-    ck_assert_ptr_null(labels.ids);
+    ck_assert_ptr_null(labels.classes);
     data_default_size(&set, 80, 40);
     ck_assert_int_eq(data_read(&set, 0, &image, &labels, &err), RT_OK);
     ck_assert_int_eq(image.width, 80);

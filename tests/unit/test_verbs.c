@@ -338,8 +338,8 @@ START_TEST(eval_refuses_labels_of_another_kind)
     HAS(err, "lbl/green.png: labels out of range: 77 (191 pixels); expected 0..3 or 255 (ignored)");
     ck_assert_str_eq(out, "");
     scratch_picture(&scratch, "lbl/green.png", 16, 12, 3, 77, 1);
-    ck_assert_int_eq(CALL("eval", "--data", "val.txt", "--weights", "w.safetensors"), RT_BAD_INPUT);
-    HAS(err, "lbl/green.png: labels as RGB colours; expected a grey or palette PNG of class ids");
+    ck_assert_int_eq(CALL("eval", "--data", "val.txt", "--weights", "w.safetensors"), RT_USAGE);
+    HAS(err, "lbl/green.png: labels as RGB colours; train_ids expects a grey or palette PNG of class ids");
 }
 END_TEST
 
