@@ -19,6 +19,7 @@ Build *build_graph(Arena *arena, Graph *graph, const BuildOptions *options)
     }
     CompileOptions compile = {.target = target,
                               .passes = options->passes,
+                              .training = options->training,
                               .no_fuse = options->no_fuse,
                               .no_reuse = options->no_reuse,
                               .stage = options->stage,

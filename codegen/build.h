@@ -15,6 +15,7 @@
 #include "model.h"
 #include "program.h"
 #include "stats.h"
+#include "training.h"
 
 typedef struct BuildOptions {
     const char *cpu; /* NULL: "host"; see cpu_target.h */
@@ -23,6 +24,7 @@ typedef struct BuildOptions {
     bool no_winograd;   /* direct convolutions only: a tenth of the rounding error, twice the time */
     bool blas;          /* the baseline: nothing fused, convolutions by im2col and OpenBLAS; in memory only */
     const Model *model; /* for the program's name, classes and preprocessing; NULL: a bare graph, for tests */
+    Training *training; /* the graph is to become a training program: see training.h; NULL: inference */
     const Stats *stats; /* of the graph as declared, for the program's own account; NULL: zeros */
     /* As in CompileOptions; further stages "llvm" and "asm" come from build_llvm and build_asm. */
     void (*stage)(void *user, const char *stage, const char *text);

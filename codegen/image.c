@@ -39,7 +39,7 @@ static ProgramRef append_text(Image *image, const char *text)
 
 static void set_place(ProgramTensor *tensor, const Storage *storage, const Place *place)
 {
-    assert(place->block == 1);
+    assert(place->block == 1 || storage->kind == STORAGE_PERSISTENT);
     tensor->space = storage->kind == STORAGE_ARENA ? SPACE_ARENA : SPACE_PERSISTENT;
     tensor->offset = (uint64_t)(storage->offset + 4 * place->offset);
 }
@@ -53,11 +53,13 @@ static ProgramTensor describe(Image *image, const Node *node, const char *name, 
     tensor.rank = (uint8_t)node->type.rank;
     memcpy(tensor.dims, node->type.dim, sizeof(int64_t) * (size_t)node->type.rank);
     tensor.bytes = (uint64_t)type_bytes(node->type);
+    tensor.block = 1;
     if (role == ROLE_UNUSED) {
         tensor.bytes = 0;
         return tensor;
     }
     const Place *place = layout_place(image->plan->layout, node);
+    tensor.block = (uint32_t)place->block;
     set_place(&tensor, place->storage, place);
     return tensor;
 }
@@ -87,7 +89,7 @@ static ProgramRef write_tensors(Image *image)
 {
     const Graph *graph = image->plan->layout->graph;
     ProgramTensor *tensors =
-        ARENA_ARRAY(image->arena, ProgramTensor, graph->n_nodes + graph->n_params + graph->n_outputs);
+        ARENA_ARRAY(image->arena, ProgramTensor, 2 * graph->n_nodes + graph->n_params + graph->n_outputs);
     size_t n = 0;
     for (int i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i]->op == OP_INPUT)
@@ -96,10 +98,17 @@ static ProgramRef write_tensors(Image *image)
         tensors[n++] = describe(image, graph->outputs[i].node, graph->outputs[i].name, ROLE_OUTPUT);
     for (int i = 0; i < graph->n_params; i++) {
         const Node *param = graph->params[i];
-        tensors[n] =
-            describe(image, param, param->name, has_memory(image, param) ? ROLE_PARAMETER : ROLE_UNUSED);
+        ProgramRole role = !has_memory(image, param)       ? ROLE_UNUSED
+                           : graph_param_init(param).state ? ROLE_STATE
+                                                           : ROLE_PARAMETER;
+        tensors[n] = describe(image, param, param->name, role);
         set_init(&tensors[n++], param);
     }
+    for (int i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i]->op == OP_TUNABLE) {
+            ProgramRole role = graph->nodes[i]->type.rank == 0 ? ROLE_TUNABLE : ROLE_HYPER;
+            tensors[n++] = describe(image, graph->nodes[i], graph->nodes[i]->name, role);
+        }
     return append(image, tensors, sizeof *tensors, n, 8);
 }
 
@@ -124,7 +133,10 @@ static void write_steps(Image *image, ProgramHeader *header)
         const Step *step = &list->steps[i];
         steps[i] = (ProgramStep){.name = append_text(image, step->name),
                                  .kind = append_text(image, step->kernel->kind),
-                                 .phase = step->is_static ? PHASE_PREPARE : PHASE_RUN,
+                                 .phase = step->is_static     ? PHASE_PREPARE
+                                          : step->player >= 0 ? PHASE_UPDATE
+                                                              : PHASE_RUN,
+                                 .player = step->player,
                                  .kernel = kernel_index(plan, step->kernel),
                                  .first_arg = (uint32_t)a,
                                  .n_args = (uint32_t)step->n_args,
@@ -190,6 +202,50 @@ static void write_model(Image *image, ProgramHeader *header, const Model *model)
     write_augments(image, header, model);
 }
 
+static uint32_t tensor_index(const Image *image, const ProgramHeader *header, ProgramRole role,
+                             const char *name)
+{
+    const ProgramTensor *tensors = (const void *)(image->bytes + header->tensors.offset);
+    for (uint32_t i = 0; i < header->tensors.count; i++)
+        if (tensors[i].role == role && !strcmp(image->bytes + tensors[i].name.offset, name)) return i;
+    return UINT32_MAX;
+}
+
+/* Players, and the tunables that still matter. */
+static void write_training(Image *image, ProgramHeader *header, const Training *training)
+{
+    ProgramPlayer *players = ARENA_ARRAY(image->arena, ProgramPlayer, training->n_players);
+    ProgramTunable *tunables = ARENA_ARRAY(image->arena, ProgramTunable, training->n_tunables);
+    for (int i = 0; i < training->n_players; i++) {
+        const Player *from = &training->players[i];
+        bool sgd = from->optimizer.kind == OPTIMIZER_SGD;
+        players[i] = (ProgramPlayer){.name = append_text(image, from->name),
+                                     .optimizer = from->optimizer.kind,
+                                     .hyper = tensor_index(image, header, ROLE_HYPER, from->name),
+                                     .lr = from->optimizer.lr,
+                                     .beta1 = sgd ? from->optimizer.dampening : from->optimizer.beta1,
+                                     .beta2 = from->optimizer.beta2,
+                                     .schedule = from->schedule,
+                                     .from = from->from};
+        const Graph *graph = image->plan->layout->graph;
+        for (int k = 0; k < graph->n_outputs; k++)
+            if (!strcmp(graph->outputs[k].name, from->loss->name))
+                players[i].loss = tensor_index(image, header, ROLE_OUTPUT, graph->outputs[k].name);
+    }
+    for (int i = 0; i < training->n_tunables; i++) {
+        const Tunable *from = &training->tunables[i];
+        tunables[i] = (ProgramTunable){.name = append_text(image, from->name),
+                                       .tensor = tensor_index(image, header, ROLE_TUNABLE, from->name),
+                                       .value = from->value,
+                                       .from = from->from};
+    }
+    header->players = append(image, players, sizeof *players, (size_t)training->n_players, 8);
+    header->tunables = append(image, tunables, sizeof *tunables, (size_t)training->n_tunables, 8);
+    header->iterations = training->iterations;
+    header->accumulate = training->accumulate;
+    header->validate_every = training->validate_every;
+}
+
 static void set_picture_size(Image *image, ProgramHeader *header)
 {
     const Graph *graph = image->plan->layout->graph;
@@ -226,6 +282,7 @@ const ProgramHeader *image_write(Arena *arena, const Plan *plan, const Target *t
     header.tensors = write_tensors(&image);
     write_steps(&image, &header);
     write_model(&image, &header, model);
+    if (options->training) write_training(&image, &header, options->training);
     if (options->stats) write_counts(&header, options->stats);
     set_picture_size(&image, &header);
     header.arena_bytes = (uint64_t)plan->arena_bytes;

@@ -13,9 +13,23 @@ static void tell_pass(void *user, const PassReport *report)
         if (options->stage) options->stage(options->user, (name), (text));                                   \
     } while (0)
 
+/* From the networks and losses of a program to the joint step of its players. What rewrites the networks for
+ * speed comes first, so that gradients are taken of what is computed. */
+static bool make_joint(Graph *graph, const CompileOptions *options)
+{
+    pass_prune(graph, &options->passes);
+    pass_canonical(graph, &options->passes);
+    pass_cse(graph, &options->passes);
+    pass_conv_before_resize(graph, &options->passes);
+    if (!autodiff_players(graph, options->training)) return false;
+    TELL("joint", graph_text(graph));
+    return true;
+}
+
 Plan *compile_graph(Graph *graph, const CompileOptions *options)
 {
     TELL("graph", graph_text(graph));
+    if (options->training && !make_joint(graph, options)) return NULL;
     CompileOptions *told = ARENA_NEW(graph->arena, CompileOptions);
     *told = *options;
     if (!pass_run_all(graph, &options->passes, tell_pass, told)) return NULL;

@@ -5,12 +5,14 @@
 #include "pass.h"
 #include "plan.h"
 #include "target.h"
+#include "training.h"
 
 typedef struct CompileOptions {
     const Target *target;
     PassOptions passes;
-    bool no_fuse;  /* every node a kernel of its own */
-    bool no_reuse; /* every value memory of its own */
+    Training *training; /* make it a training program (stage "joint"); NULL: inference */
+    bool no_fuse;       /* every node a kernel of its own */
+    bool no_reuse;      /* every value memory of its own */
     /* Told each stage as it is reached ("graph", each pass's name, "packed", "layout", "groups", "loops",
      * "plan") with its text; NULL: nobody asks, and no text is made. */
     void (*stage)(void *user, const char *stage, const char *text);

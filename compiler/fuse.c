@@ -56,6 +56,8 @@ static bool reads_once(const Fuser *f, const Node *user, const Node *in)
     case OP_PACK_FILTER: return true;
     case OP_GLOBAL_AVG_POOL: return is_elementwise(in);
     case OP_ARGMAX: return is_elementwise(in) || is_resize_of_rows(in);
+    case OP_SGD:
+    case OP_ADAM: return in == user->in[1] && is_elementwise(in) && same_domain(f, user, in);
     default: return is_elementwise(user) && same_domain(f, user, in);
     }
 }
@@ -122,6 +124,7 @@ static void take_inputs(Fuser *f, Node *user)
         Node *in = user->in[i];
         if (i == anchored || f->anchor[in->id] || !only_use(f, in) || !has_value_rule(in)) continue;
         if (node_is_static(f->layout, in) != node_is_static(f->layout, user)) continue;
+        if (in->player >= 0 && in->player != user->player) continue;
         /* An epilogue has no place for loops. */
         if (f->anchor[user->id] && !is_elementwise(in)) continue;
         if (reads_once(f, user, in) && fits_inside(f, user, in)) take_in(f, user, in);
@@ -156,6 +159,7 @@ static void keep_epilogues_plain(Fuser *f)
 static void add_group(Fusion *fusion, Group group)
 {
     group.is_static = node_is_static(fusion->layout, group.root);
+    group.player = group.root->player;
     ARENA_PUSH(fusion->layout->arena, fusion->groups, fusion->n_groups, fusion->cap_groups, group);
 }
 
@@ -192,6 +196,7 @@ Fusion *fuse_groups(Layout *layout, bool fuse)
     for (int k = 0; k < graph->n_nodes; k++)
         for (int i = 0; i < graph->nodes[k]->n_in; i++) f.uses[graph->nodes[k]->in[i]->id]++;
     for (int i = 0; i < graph->n_outputs; i++) f.uses[graph->outputs[i].node->id] += 2;
+    for (int i = 0; i < graph->n_updates; i++) f.uses[graph->updates[i].value->id] += 2;
     for (int k = 0; k < graph->n_nodes; k++) {
         Node *node = graph->nodes[k];
         f.buffers[node->id] = own_buffers(node);

@@ -28,6 +28,7 @@ typedef struct Group {
     Node *anchor;   /* TEMPLATE */
     int part;       /* PART */
     bool is_static; /* done once, when weights are loaded */
+    int player;     /* as of its root */
 } Group;
 
 typedef struct Fusion {

@@ -46,6 +46,13 @@ const char *graph_fault(const Graph *graph)
     for (int i = 0; i < graph->n_outputs; i++)
         if (!above[graph->outputs[i].node->id])
             return arena_printf(graph->arena, "output %s is not in the order", graph->outputs[i].name);
+    for (int i = 0; i < graph->n_updates; i++) {
+        const Update *update = &graph->updates[i];
+        if (!above[update->param->id] || !above[update->value->id])
+            return arena_printf(graph->arena, "the update of %%%d is not in the order", update->param->id);
+        if (!node_bool(update->param, A_UPDATED))
+            return arena_printf(graph->arena, "%%%d has an update and does not say so", update->param->id);
+    }
     return NULL;
 }
 

@@ -112,6 +112,7 @@ static void print_node(Text *text, const Node *node)
     text_printf(text, "%%%d: %s = %s", node->id, type_text(text->arena, node->type), op_info(node->op)->name);
     for (int i = 0; i < node->n_in; i++) text_printf(text, "%s%%%d", i ? ", " : " ", node->in[i]->id);
     print_attrs(text, node);
+    if (node->player >= 0) text_printf(text, " for %d", node->player);
     if (node->name || node->pos.source) text_printf(text, "  #");
     if (node->name) {
         text_append(text, " ", 1);
@@ -133,5 +134,7 @@ const char *graph_text(const Graph *graph)
         print_word(&text, graph->outputs[i].name);
         text_printf(&text, " = %%%d\n", graph->outputs[i].node->id);
     }
+    for (int i = 0; i < graph->n_updates; i++)
+        text_printf(&text, "update %%%d = %%%d\n", graph->updates[i].param->id, graph->updates[i].value->id);
     return text.text;
 }

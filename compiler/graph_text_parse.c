@@ -304,6 +304,26 @@ static bool infer(Parser *p, Node *node, Pos start, Type written)
     return fail(p, "%s makes %s", op_info(node->op)->name, type_text(p->graph->arena, node->type));
 }
 
+static bool keyword(Parser *p, const char *text)
+{
+    size_t length = strlen(text);
+    skip_blanks(p);
+    if (strncmp(p->at, text, length) || is_word_byte(p->at[length])) return false;
+    p->at += length;
+    return true;
+}
+
+/* "for 0": the number of the player to whose update the node belongs. */
+static bool player(Parser *p, Node *node)
+{
+    int64_t number;
+    if (!keyword(p, "for")) return true;
+    if (!integer(p, &number)) return false;
+    if (number < 0 || number > INT16_MAX) return fail(p, "no such player");
+    node->player = (int)number;
+    return true;
+}
+
 static bool node_line(Parser *p)
 {
     int64_t number;
@@ -319,7 +339,8 @@ static bool node_line(Parser *p)
     if (op == OP_COUNT) return fail(p, "no operator '%s'", op_name);
     Node *node = graph_add(p->graph, op, NULL, start, NULL, 0);
     node->id = (int)number;
-    if (!inputs(p, node) || !attrs(p, node) || !comment(p, &node->name, &pos)) return false;
+    if (!inputs(p, node) || !attrs(p, node) || !player(p, node) || !comment(p, &node->name, &pos))
+        return false;
     if (!node->name && op_info(op)->class == CLASS_SOURCE)
         return fail(p, "%s needs a name: # \"NAME\"", op_name);
     if (!infer(p, node, start, written)) return false;
@@ -331,11 +352,15 @@ static bool node_line(Parser *p)
 /* ---- lines -----------------------------------------------------------------------------------------------
  */
 
-static bool keyword(Parser *p, const char *text)
+static bool update_line(Parser *p)
 {
-    size_t length = strlen(text);
-    if (strncmp(p->at, text, length) || is_word_byte(p->at[length])) return false;
-    p->at += length;
+    Node *param = known_node(p);
+    if (!param || !expect(p, '=')) return false;
+    if (param->op != OP_PARAM) return fail(p, "%%%d is no parameter", param->id);
+    Node *value = known_node(p);
+    if (!value) return false;
+    if (!type_equal(param->type, value->type)) return fail(p, "%%%d is of another type", value->id);
+    graph_update(p->graph, param, value);
     return true;
 }
 
@@ -368,6 +393,8 @@ static void parse_line(Parser *p)
         done = fail(p, "expected 'graph NAME' first");
     else if (keyword(p, "output"))
         done = output_line(p);
+    else if (keyword(p, "update"))
+        done = update_line(p);
     else
         done = node_line(p);
     skip_blanks(p);

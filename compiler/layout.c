@@ -27,8 +27,7 @@ const Place *layout_place(const Layout *layout, const Node *node)
 
 bool node_is_static(const Layout *layout, const Node *node)
 {
-    const Storage *storage = layout_place(layout, node)->storage;
-    return storage && storage->kind == STORAGE_PERSISTENT;
+    return layout_place(layout, node)->is_static;
 }
 
 bool conv_uses_template(const Node *node)
@@ -89,6 +88,7 @@ static int block_made(const Node *node, const int *block, int vector)
     if (node->op == OP_RELAYOUT) return (int)node_int(node, A_BLOCK);
     if (node->op == OP_PACK_FILTER || is_plain_by_nature(node->op)) return 1;
     if (info->class == CLASS_SOURCE) return 1;
+    if (info->class == CLASS_OPTIMIZER) return block[node->in[0]->id];
     if (info->class == CLASS_CONTRACTION && node->type.rank == 4) return vector;
     for (int i = 0; i < node->n_in; i++)
         if (block[node->in[i]->id] > 1 && node->in[i]->type.rank == 4) return block[node->in[i]->id];
@@ -284,25 +284,31 @@ static void set_strides(Place *place, int64_t pitch_h, int64_t pitch_w)
 {
     place->stride_x = place->block;
     place->stride_y = pitch_w * place->block;
-    place->stride_c = off_powers_of_two(pitch_h * place->stride_y, place->block);
+    place->stride_c = pitch_h * place->stride_y;
+}
+
+/* What the host or the optimiser's state keeps outlives a run. */
+static bool is_kept(const Node *node)
+{
+    return node->mark || node->op == OP_TUNABLE || node->op == OP_PARAM;
 }
 
 /* Strides of a value with storage of its own, or of a concat; parts copy those of their whole. */
 static void finish_place(Layout *layout, const Node *node)
 {
     Place *place = &layout->places[node->id];
-    bool is_static = node->mark;
+    bool kept = is_kept(node);
     if (!place->storage)
-        place->storage =
-            storage_new(layout, is_static ? STORAGE_PERSISTENT : STORAGE_ARENA, node->type.dtype);
+        place->storage = storage_new(layout, kept ? STORAGE_PERSISTENT : STORAGE_ARENA, node->type.dtype);
     View v = place->view;
     set_strides(place, v.h + place->halo_top + place->halo_bottom,
                 v.w + place->halo_left + place->halo_right);
+    if (!kept) place->stride_c = off_powers_of_two(place->stride_c, place->block);
     place->stride_n = blocks_of(v.c, place->block) * place->stride_c;
     place->offset = place->halo_top * place->stride_y + place->halo_left * place->stride_x;
     int64_t elements = v.n * place->stride_n;
     /* Blocked users read whole vectors of a plain one: see guard_lanes in lower.c. */
-    if (is_static && place->stride_c == 1 && v.h * v.w == 1)
+    if (kept && place->stride_c == 1 && v.h * v.w == 1)
         elements = blocks_of(elements, layout->target->vector) * layout->target->vector;
     place->storage->elements = elements;
     place->storage->has_halo = place->halo_top || place->halo_left || place->halo_bottom || place->halo_right;
@@ -361,6 +367,12 @@ static void finish_places(Layout *layout)
     }
     for (int k = 0; k < layout->graph->n_nodes; k++)
         if (shares_input(layout->graph->nodes[k])) finish_alias(layout, layout->graph->nodes[k]);
+    for (int i = 0; i < layout->graph->n_updates; i++) {
+        const Update *update = &layout->graph->updates[i];
+        Place *from = &layout->places[update->param->id], *to = &layout->places[update->value->id];
+        assert(from->block == to->block);
+        *to = *from;
+    }
 }
 
 Layout *layout_assign(Graph *graph, const Target *target)
@@ -380,7 +392,8 @@ Layout *layout_assign(Graph *graph, const Target *target)
     layout->places = ARENA_ARRAY(graph->arena, Place, graph->next_id);
     for (int k = 0; k < graph->n_nodes; k++) {
         const Node *node = graph->nodes[k];
-        layout->places[node->id] = (Place){.view = view_of(node->type), .block = blocks.block[node->id]};
+        layout->places[node->id] =
+            (Place){.is_static = node->mark, .view = view_of(node->type), .block = blocks.block[node->id]};
     }
     find_halos(layout);
     place_concats(layout);

@@ -10,6 +10,8 @@
  * values) %6: f32[1,64,8,8] = softmax %5              %6 = softmax %9
  *
  * Lanes of the last block beyond the channels hold finite values, which filters multiply with zero.
+ *
+ * A parameter that runs change is persistent, like what is static, and its next value lies where it does.
  */
 #ifndef LAYOUT_H
 #define LAYOUT_H
@@ -41,6 +43,7 @@ typedef struct View {
 } View;
 
 typedef struct Place {
+    bool is_static; /* computed once, when weights are loaded */
     Storage *storage;
     View view;
     int block;      /* channels side by side; 1: plain */

@@ -405,6 +405,7 @@ Step lower_new_step(const Fusion *fusion, const Group *group)
     const Node *named = group->anchor ? group->anchor : group->root;
     return (Step){.name = named->name ? named->name : op_info(named->op)->name,
                   .is_static = group->is_static,
+                  .player = group->player,
                   .group = group,
                   .flops = group_flops(fusion, group->root),
                   .bytes = group_bytes(fusion, group->root, true)};
@@ -432,6 +433,8 @@ static void lower_group(StepList *list, const Fusion *fusion, const Group *group
         lower_softmax_kernel(&l, group->root);
     else if (op == OP_PACK_FILTER)
         lower_pack_kernel(&l, group->root);
+    else if (op_info(op)->class == CLASS_OPTIMIZER)
+        lower_optimizer_kernel(&l, group->root);
     else
         lower_elements(&l, group->root);
     lower_finish_step(list, &step, loop_finish(&b));
@@ -443,7 +446,8 @@ static void lower_halo_before(StepList *list, const Fusion *fusion, const Group 
     const Place *place = layout_place(fusion->layout, group->root);
     if (!place->storage->has_halo || cleared[place->storage->id]) return;
     cleared[place->storage->id] = true;
-    Step step = {.name = group->root->name, .is_static = group->is_static, .group = group};
+    Step step = {
+        .name = group->root->name, .is_static = group->is_static, .player = group->player, .group = group};
     LoopBuilder b = loop_builder(list->arena, "zero border");
     Lowering l = {.arena = list->arena,
                   .layout = fusion->layout,

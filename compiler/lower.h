@@ -36,6 +36,7 @@ typedef struct Step {
     int n_args;
     StepArg args[MAX_BUFFERS];
     bool is_static;
+    int player; /* done when this player steps; -1: in every run */
     double flops, bytes;
     const Group *group;
 } Step;
@@ -83,6 +84,8 @@ Expr *place_index(Lowering *l, const Place *place, const Coord *at);
 /* Kernels with loops of their own, in lower_layout.c and lower_reduce.c. */
 void lower_softmax_kernel(Lowering *l, const Node *node);
 void lower_pack_kernel(Lowering *l, const Node *node);
+/* lower_optim.c */
+void lower_optimizer_kernel(Lowering *l, const Node *node);
 /* lower_conv.c: one step per phase. */
 void lower_template(StepList *list, const Fusion *fusion, const Group *group);
 /* A step for the group with its name and counts, no kernel yet; what its kernel is called; adding it once it

@@ -35,3 +35,11 @@ bool optimizer_shape(Graph *graph, Node *node)
     node->type = type;
     return true;
 }
+
+/* As torch.nn.utils.clip_grad_norm_. */
+Expr *clip_factor_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
+{
+    Expr *norm = expr_op2(b, EXPR_ADD, expr_op1(b, EXPR_SQRT, in[0]), expr_float(b, 1e-6));
+    Expr *factor = expr_op2(b, EXPR_DIV, expr_float(b, node_float(node, A_VALUE)), norm);
+    return expr_op2(b, EXPR_MIN, factor, expr_float(b, 1));
+}

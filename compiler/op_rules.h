@@ -25,7 +25,7 @@ CountRule conv2d_count, conv_transpose2d_count, linear_count, batch_norm_count, 
     global_avg_pool_count;
 
 ScalarRule batch_norm_scalar, relu_scalar, leaky_relu_scalar, prelu_scalar, sigmoid_scalar, affine_scalar,
-    rsqrt_scalar, add_scalar, sub_scalar, mul_scalar, div_scalar, scale_shift_scalar, constant_scalar;
+    rsqrt_scalar, add_scalar, sub_scalar, mul_scalar, div_scalar, scale_shift_scalar, constant_scalar, clip_factor_scalar;
 
 LowerRule conv2d_lower, linear_lower, max_pool2d_lower, avg_pool2d_lower, resize_lower, global_avg_pool_lower,
     argmax_lower, slice_lower, pad_lower, relayout_lower;

@@ -39,7 +39,8 @@ static void find_lives(Plan *plan)
             if (plan->list->steps[i].args[a].storage) touch(plan->list->steps[i].args[a].storage, i);
     for (int i = 0; i < graph->n_nodes; i++) {
         Storage *storage = layout_place(plan->layout, graph->nodes[i])->storage;
-        if (graph->nodes[i]->op == OP_INPUT || graph->nodes[i]->op == OP_PARAM) touch(storage, 0);
+        Op op = graph->nodes[i]->op;
+        if (op == OP_INPUT || op == OP_PARAM || op == OP_TUNABLE) touch(storage, 0);
     }
     for (int i = 0; i < graph->n_outputs; i++) {
         Storage *storage = layout_place(plan->layout, graph->outputs[i].node)->storage;
@@ -48,9 +49,11 @@ static void find_lives(Plan *plan)
     }
 }
 
-/* What runs read must outlive the preparation; what only the preparation reads need not. */
+/* What runs read must outlive the preparation; what only the preparation reads need not, unless it is to be
+ * saved again after training. */
 static void settle_kinds(Plan *plan)
 {
+    if (plan->layout->graph->n_updates > 0) return;
     for (int i = 0; i < plan->layout->n_storages; i++) {
         Storage *storage = plan->layout->storages[i];
         if (storage->kind == STORAGE_PERSISTENT && storage->last < plan->n_prepare)
