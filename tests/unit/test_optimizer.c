@@ -1,0 +1,209 @@
+/* Optimisers, compiled, over 100 steps of given gradients, against PyTorch's formulas in double; and how a
+ * graph says that it changes its parameters. */
+#define _GNU_SOURCE
+#include "build.h"
+#include "formula.h"
+#include "program.h"
+#include "segrt.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ROWS = 7, COLUMNS = 13, COUNT = ROWS * COLUMNS, STEPS = 100 };
+
+typedef struct Rule {
+    const char *row;                /* of the graph's text, behind the inputs */
+    bool adam, decoupled, nesterov; /* adam false: sgd */
+    double lr_scale, decay, momentum, beta1, beta2, eps;
+} Rule;
+
+static const Rule rules[] = {
+    {"sgd %1, %2, %3", .lr_scale = 1},
+    {"sgd %1, %2, %3, %4 {momentum=0.9, weight_decay=0.01}", .lr_scale = 1, .momentum = 0.9, .decay = 0.01},
+    {"sgd %1, %2, %3, %4 {lr_scale=20, momentum=0.5, nesterov=true}", .lr_scale = 20, .momentum = 0.5,
+     .nesterov = true},
+    {"adam %1, %2, %3, %4, %5", .adam = true, .lr_scale = 1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
+    {"adam %1, %2, %3, %4, %5 {lr_scale=20, beta2=0.99, weight_decay=0.05, eps=0.001}", .adam = true,
+     .lr_scale = 20, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-3, .decay = 0.05},
+    {"adam %1, %2, %3, %4, %5 {weight_decay=0.01, decoupled=true}", .adam = true, .decoupled = true,
+     .lr_scale = 1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01},
+};
+enum { N_RULES = sizeof rules / sizeof *rules };
+
+static const double rate = 1e-3;
+
+static const char *graph_of(Arena *arena, const Rule *rule)
+{
+    const char *type = arena_printf(arena, "f32[%d,%d]", ROWS, COLUMNS);
+    bool states = strstr(rule->row, "%4") != NULL;
+    Text text = text_new(arena);
+    text_printf(&text, "graph steps\n%%1: %s = param {updated=true} # \"w\"\n%%2: %s = input # \"g\"\n", type,
+                type);
+    text_printf(&text, "%%3: f32[%d] = tunable # \"hyper\"\n", PROGRAM_HYPERS);
+    if (states) text_printf(&text, "%%4: %s = param {state=true, updated=true} # \"m\"\n", type);
+    if (rule->adam) text_printf(&text, "%%5: %s = param {state=true, updated=true} # \"v\"\n", type);
+    text_printf(&text, "%%6: %s = %s\nupdate %%1 = %%6\n", type, rule->row);
+    if (states) text_printf(&text, "update %%4 = %%4\n");
+    if (rule->adam) text_printf(&text, "update %%5 = %%5\n");
+    return text.text;
+}
+
+static Graph *parse(Arena *arena, Diag *diag, const char *text)
+{
+    Source *source = ARENA_NEW(arena, Source);
+    *source = (Source){.path = "test", .text = text, .size = strlen(text)};
+    return graph_text_parse(arena, diag, source);
+}
+
+/* One element, as torch.optim has it. */
+static void reference(const Rule *r, int t, double g, double *p, double *m, double *v)
+{
+    double lr = rate * r->lr_scale;
+    if (r->decoupled)
+        *p -= lr * r->decay * *p;
+    else
+        g += r->decay * *p;
+    if (!r->adam) {
+        *m = t == 1 ? g : r->momentum * *m + g;
+        *p -= lr * (r->nesterov ? g + r->momentum * *m : *m);
+        return;
+    }
+    *m = r->beta1 * *m + (1 - r->beta1) * g;
+    *v = r->beta2 * *v + (1 - r->beta2) * g * g;
+    double mean = *m / (1 - pow(r->beta1, t)), square = *v / (1 - pow(r->beta2, t));
+    *p -= lr * mean / (sqrt(square) + r->eps);
+}
+
+static float *tensor(SegrtSession *session, const char *name)
+{
+    SegrtTensor found;
+    RtError err;
+    ck_assert_msg(!segrt_tensor(session, name, &found, &err), "%s", err.text);
+    return found.data;
+}
+
+static void gradient(int t, float *values)
+{
+    char name[32];
+    snprintf(name, sizeof name, "gradient %d", t);
+    formula_uniform(name, COUNT, values);
+}
+
+static void walk(const Rule *rule, SegrtSession *session)
+{
+    RtError err;
+    double p[COUNT], m[COUNT] = {0}, v[COUNT] = {0}, largest = 0;
+    float *w = tensor(session, "w"), *g = tensor(session, "g"), *hyper = tensor(session, "hyper");
+    formula_uniform("w", COUNT, w);
+    for (int i = 0; i < COUNT; i++) p[i] = (double)w[i];
+    segrt_parameters_changed(session);
+    for (int t = 1; t <= STEPS; t++) {
+        gradient(t, g);
+        hyper[HYPER_LR] = (float)rate;
+        hyper[HYPER_BIAS1] = (float)(1 - pow(rule->beta1, t));
+        hyper[HYPER_BIAS2] = (float)(1 - pow(rule->beta2, t));
+        for (int i = 0; i < COUNT; i++) reference(rule, t, (double)g[i], &p[i], &m[i], &v[i]);
+        ck_assert_msg(!segrt_run(session, &err), "%s", err.text);
+    }
+    double most = 0;
+    for (int i = 0; i < COUNT; i++) {
+        most = fmax(most, fabs((double)w[i] - p[i]));
+        largest = fmax(largest, fabs(p[i]));
+    }
+    ck_assert_msg(most <= 1e-6 * largest, "%s: differs by %g of %g", rule->row, most, largest);
+}
+
+START_TEST(follows_the_formula)
+{
+    const Rule *rule = &rules[_i];
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    Graph *graph = parse(arena, diag, graph_of(arena, rule));
+    ck_assert_msg(graph != NULL, "%s", diag_text(diag));
+    Build *build = build_graph(arena, graph, &(BuildOptions){0});
+    ck_assert_msg(build != NULL, "%s", diag_text(diag));
+    const char *error = NULL;
+    BuildJit *jit = build_jit(build, &error);
+    ck_assert_msg(jit != NULL, "%s", error);
+    SegrtSession *session;
+    RtError err;
+    ck_assert_msg(!segrt_open(build_program(jit), 2, &session, &err), "%s", err.text);
+    walk(rule, session);
+    segrt_close(session);
+    build_jit_free(jit);
+    arena_free(arena);
+}
+END_TEST
+
+START_TEST(text_says_what_changes)
+{
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    const char *text = "graph g\n"
+                       "%1: f32[3] = param {updated=true}  # \"w\"\n"
+                       "%2: f32[3] = input  # \"x\"\n"
+                       "%3: f32[3] = add %1, %2 for 1\n"
+                       "update %1 = %3\n";
+    Graph *graph = parse(arena, diag, text);
+    ck_assert_msg(graph != NULL, "%s", diag_text(diag));
+    ck_assert_str_eq(graph_text(graph), text);
+    ck_assert_int_eq(graph->nodes[2]->player, 1);
+    ck_assert_ptr_eq(graph_current(graph, graph->params[0]), graph->nodes[2]);
+    arena_free(arena);
+}
+END_TEST
+
+static const struct {
+    const char *lines, *message;
+} faulty[] = {
+    {"update %2 = %3", "%2 is no parameter"},
+    {"update %1 = %9", "%9"},
+    {"update %1 = %2", "of another type"},
+    {"update %1", "expected '='"},
+    {"%4: f32[3] = relu %3 for -1", "no such player"},
+};
+
+START_TEST(bad_updates_are_reported)
+{
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    const char *text = arena_printf(arena,
+                                    "graph g\n%%1: f32[3] = param # \"w\"\n%%2: f32[2] = input # \"x\"\n"
+                                    "%%3: f32[3] = relu %%1\n%s\n",
+                                    faulty[_i].lines);
+    ck_assert_ptr_null(parse(arena, diag, text));
+    ck_assert_msg(strstr(diag_text(diag), faulty[_i].message) != NULL, "%s", diag_text(diag));
+    arena_free(arena);
+}
+END_TEST
+
+/* What reads a parameter comes before its update, whatever the nodes' numbers. */
+START_TEST(updates_come_last)
+{
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    Graph *graph = parse(arena, diag,
+                         "graph g\n%1: f32[3] = param # \"w\"\n%2: f32[3] = input # \"x\"\n"
+                         "%3: f32[3] = add %1, %2\n%4: f32[3] = sub %2, %1\noutput y = %4\nupdate %1 = %3\n");
+    graph_sort(graph);
+    ck_assert_int_eq(graph->nodes[graph->n_nodes - 1]->id, 3);
+    graph_check(graph);
+    arena_free(arena);
+}
+END_TEST
+
+Suite *optimizer_suite(void)
+{
+    Suite *suite = suite_create("optimizer");
+    TCase *steps = tcase_create("steps"), *text = tcase_create("text");
+    tcase_set_timeout(steps, 60);
+    tcase_add_loop_test(steps, follows_the_formula, 0, N_RULES);
+    tcase_add_test(text, text_says_what_changes);
+    tcase_add_loop_test(text, bad_updates_are_reported, 0, (int)(sizeof faulty / sizeof *faulty));
+    tcase_add_test(text, updates_come_last);
+    suite_add_tcase(suite, steps);
+    suite_add_tcase(suite, text);
+    return suite;
+}
