@@ -68,6 +68,9 @@ const char *build_asm(const Build *build, const char **error);
 const ProgramHeader *image_write(Arena *arena, const Plan *plan, const Target *target,
                                  const BuildOptions *options);
 
+/* What a program says of its classes and data sets, alone: for reading data without a program. */
+const ProgramHeader *image_write_data(Arena *arena, const ModelData *data);
+
 #define SEGC_VERSION "0.1"
 
 #endif

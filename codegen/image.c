@@ -177,6 +177,56 @@ static void write_augments(Image *image, ProgramHeader *header, const Model *mod
     header->augments = append(image, augments, sizeof *augments, (size_t)model->n_augments, 8);
 }
 
+_Static_assert((int)MODEL_VOID == (int)PROGRAM_VOID && (int)MODEL_UNKNOWN == (int)PROGRAM_UNKNOWN,
+               "the compiler and the runtime number what is no class alike");
+
+static ProgramEncoding describe_encoding(Image *image, const ModelEncoding *from)
+{
+    ProgramEncoding encoding = {.name = append_text(image, from->name), .by_color = from->by_color};
+    ProgramColor *colors = ARENA_ARRAY(image->arena, ProgramColor, from->n_colors);
+    for (int i = 0; i < from->n_colors; i++) {
+        memcpy(colors[i].rgb, from->colors[i].rgb, 3);
+        colors[i].id = from->colors[i].id;
+    }
+    encoding.colors = append(image, colors, sizeof *colors, (size_t)from->n_colors, 8);
+    memcpy(encoding.map, from->map, sizeof encoding.map);
+    return encoding;
+}
+
+static ProgramDataSet describe_data(Image *image, const ModelData *from)
+{
+    ProgramDataSet set = {.name = append_text(image, from->name)};
+    ProgramEncoding *encodings = ARENA_ARRAY(image->arena, ProgramEncoding, from->n_encodings);
+    ProgramLayout *layouts = ARENA_ARRAY(image->arena, ProgramLayout, from->n_layouts);
+    for (int i = 0; i < from->n_encodings; i++) encodings[i] = describe_encoding(image, &from->encodings[i]);
+    for (int i = 0; i < from->n_layouts; i++)
+        layouts[i] = (ProgramLayout){.name = append_text(image, from->layouts[i].name),
+                                     .image = append_text(image, from->layouts[i].image),
+                                     .label = append_text(image, from->layouts[i].label),
+                                     .encoding = (uint32_t)from->layouts[i].encoding};
+    set.encodings = append(image, encodings, sizeof *encodings, (size_t)from->n_encodings, 8);
+    set.layouts = append(image, layouts, sizeof *layouts, (size_t)from->n_layouts, 8);
+    return set;
+}
+
+static void write_data_sets(Image *image, ProgramHeader *header, const ModelData *const *data, int n)
+{
+    ProgramDataSet *sets = ARENA_ARRAY(image->arena, ProgramDataSet, n);
+    for (int i = 0; i < n; i++) sets[i] = describe_data(image, data[i]);
+    header->data_sets = append(image, sets, sizeof *sets, (size_t)n, 8);
+}
+
+static void write_classes(Image *image, ProgramHeader *header, const ModelClass *from, int n)
+{
+    ProgramClass *classes = ARENA_ARRAY(image->arena, ProgramClass, n);
+    for (int i = 0; i < n; i++) {
+        classes[i].name = append_text(image, from[i].name);
+        memcpy(classes[i].color, from[i].color, 3);
+        classes[i].ignored = from[i].ignored;
+    }
+    header->classes = append(image, classes, sizeof *classes, (size_t)n, 8);
+}
+
 static void write_model(Image *image, ProgramHeader *header, const Model *model)
 {
     if (!model) {
@@ -184,13 +234,8 @@ static void write_model(Image *image, ProgramHeader *header, const Model *model)
         header->ignore_index = 255;
         return;
     }
-    ProgramClass *classes = ARENA_ARRAY(image->arena, ProgramClass, model->n_classes);
-    for (int i = 0; i < model->n_classes; i++) {
-        classes[i].name = append_text(image, model->classes[i].name);
-        memcpy(classes[i].color, model->classes[i].color, 3);
-        classes[i].ignored = model->classes[i].ignored;
-    }
-    header->classes = append(image, classes, sizeof *classes, (size_t)model->n_classes, 8);
+    write_classes(image, header, model->classes, model->n_classes);
+    write_data_sets(image, header, model->data, model->n_data);
     header->source = append_text(image, model->path);
     header->preprocess.channels = model->preprocess.bgr;
     header->preprocess.scale = (float)model->preprocess.scale;
@@ -266,6 +311,28 @@ static void write_counts(ProgramHeader *header, const Stats *stats)
     header->conv_multiply_adds = stats->conv_multiply_adds;
 }
 
+/* The header last: what it says of the image is known then. */
+static const ProgramHeader *finish(Image *image, ProgramHeader *header)
+{
+    append(image, NULL, 1, 0, 64);
+    header->image_bytes = image->size;
+    memcpy(image->bytes, header, sizeof *header);
+    return (const ProgramHeader *)(const void *)image->bytes;
+}
+
+const ProgramHeader *image_write_data(Arena *arena, const ModelData *data)
+{
+    Image image = {.arena = arena};
+    ProgramHeader header = {.magic = PROGRAM_MAGIC, .ignore_index = data->ignore_index};
+    append(&image, NULL, sizeof header, 1, 64);
+    header.name = append_text(&image, data->name);
+    header.source = append_text(&image, data->path);
+    header.version = append_text(&image, SEGC_VERSION);
+    write_classes(&image, &header, data->classes, data->n_classes);
+    write_data_sets(&image, &header, &data, 1);
+    return finish(&image, &header);
+}
+
 const ProgramHeader *image_write(Arena *arena, const Plan *plan, const Target *target,
                                  const BuildOptions *options)
 {
@@ -290,8 +357,5 @@ const ProgramHeader *image_write(Arena *arena, const Plan *plan, const Target *t
     header.scratch_bytes = (uint64_t)plan->scratch_bytes;
     header.n_kernels = (uint32_t)plan->list->n_kernels;
     header.vector_width = (uint32_t)target->vector;
-    append(&image, NULL, 1, 0, 64);
-    header.image_bytes = image.size;
-    memcpy(image.bytes, &header, sizeof header);
-    return (const ProgramHeader *)(const void *)image.bytes;
+    return finish(&image, &header);
 }

@@ -1,6 +1,11 @@
 /* From YAML to graph: reads network and program files, checks every key, expands blocks, and builds the
  * graph.
  *
+ * A program that has players has two forms. The inference form is the network that it predicts with, and
+ * nothing else; the training form is all its nodes, with the losses as outputs, before autodiff. Both name
+ * their parameters alike ("segmenter.conv.weight"), so that checkpoints of training load everywhere. Files
+ * without players have the inference form only: their nodes and outputs, as written.
+ *
  * graphs/README.md is the manual of the language. A Model is what a file says; its graph holds the nodes with
  * concrete shapes for the given batch and size. Every mistake is reported in diag, as many as can be found in
  * one run; model_load then returns NULL. Files named by `use` and `extends` are found relative to the file
@@ -11,12 +16,8 @@
 
 #include "graph.h"
 #include "model_augment.h"
-
-typedef struct ModelClass {
-    const char *name;
-    uint8_t color[3]; /* RGB */
-    bool ignored;     /* a void output class */
-} ModelClass;
+#include "training.h"
+#include "model_data.h"
 
 typedef struct ModelPreprocess {
     bool bgr;
@@ -26,7 +27,9 @@ typedef struct ModelPreprocess {
 } ModelPreprocess;
 
 typedef struct ModelOptions {
-    int64_t batch;         /* 0: 1 */
+    bool training;         /* the training form, if the file has players */
+    int64_t batch;         /* of a program with players: of its training form, 0: the file's `train: {batch}`,
+                              else 1 (its inference form takes 1 picture); of other files 0: 1 */
     int64_t height, width; /* 0: the file's `size`, else 512x1024 */
     int n_settings;        /* --set name=value, over the file's settings or tunables */
     const char *const *setting_names, *const *setting_values;
@@ -42,11 +45,16 @@ typedef struct ModelNetwork {
 typedef struct Model {
     const char *name;    /* of the network or program */
     const char *path;    /* as given */
-    Graph *graph;        /* its outputs: every declared output of the file, in order */
-    const char *predict; /* name of the output to predict: `predict`, else the first */
+    Graph *graph;        /* its outputs: every declared output of the file, in order; of the training form the
+                            terms besides */
+    const char *predict; /* name of the output to predict: `predict`, else the first; NULL: training form */
+    bool trains;         /* the file has players */
+    Training *training;  /* of the training form, else NULL */
     int n_classes;       /* 0: not said */
     ModelClass *classes;
     int64_t ignore_index;
+    const ModelData **data; /* that the file names: the one that the classes are of first */
+    int n_data, cap_data;
     ModelPreprocess preprocess;
     ModelAugment *augments; /* those of one stream follow each other, in their order */
     int n_augments;

@@ -264,10 +264,10 @@ typedef struct Extending {
     int depth;
 } Extending;
 
-static const char *real_path(Arena *arena, const char *path)
+const char *file_real_path(Builder *builder, const char *path)
 {
     char *resolved = realpath(path, NULL);
-    const char *copy = arena_strdup(arena, resolved ? resolved : path);
+    const char *copy = arena_strdup(builder->arena, resolved ? resolved : path);
     free(resolved);
     return copy;
 }
@@ -281,8 +281,8 @@ static const Tree *load_extended(Builder *builder, const char *path, const Exten
     if (!base_name) return root;
     const char *base_path = file_find(builder, base_name);
     if (!base_path) return NULL;
-    Extending this = {by, real_path(builder->arena, path), by ? by->depth + 1 : 1};
-    const char *base_real = real_path(builder->arena, base_path);
+    Extending this = {by, file_real_path(builder, path), by ? by->depth + 1 : 1};
+    const char *base_real = file_real_path(builder, base_path);
     bool cycle = this.depth > MODEL_MAX_EXTENDS;
     for (const Extending *at = &this; at && !cycle; at = at->by)
         cycle = strcmp(at->real_path, base_real) == 0;
@@ -328,12 +328,12 @@ static bool read_name(Builder *builder, ModelFile *file)
 static void read_parts(Builder *builder, ModelFile *file)
 {
     static const char *const network_keys[] = {
-        "segc",  "network", "extends", "settings",   "inputs",  "use",  "blocks",
-        "nodes", "outputs", "predict", "preprocess", "classes", "size", "ignore_index",
+        "segc",    "network", "extends",    "settings", "inputs", "use",          "blocks", "nodes",
+        "outputs", "predict", "preprocess", "classes",  "size",   "ignore_index", "data",
     };
     static const char *const program_keys[] = {
         "segc",    "program", "extends",    "settings", "networks", "inputs",       "blocks",  "nodes",
-        "outputs", "predict", "preprocess", "classes",  "size",     "ignore_index", "augment",
+        "outputs", "predict", "preprocess", "classes",  "size",     "ignore_index", "augment", "data",
     };
     file_check_keys(builder, file->root, file->program ? "a program has" : "a network has",
                     file->program ? program_keys : network_keys,
@@ -350,7 +350,7 @@ static void read_parts(Builder *builder, ModelFile *file)
 
 ModelFile *file_open(Builder *builder, const char *path)
 {
-    const char *real = real_path(builder->arena, path);
+    const char *real = file_real_path(builder, path);
     for (ModelFile *file = builder->files; file; file = file->next)
         if (strcmp(file->real_path, real) == 0) return file->root ? file : NULL;
     ModelFile *file = ARENA_NEW(builder->arena, ModelFile);

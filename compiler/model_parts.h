@@ -1,6 +1,6 @@
 /* What the files of the model share: model.c (the driver), model_file.c (files and their definitions),
  * model_block.c (one use of a network or block), model_node.c (one node), model_program.c (programs, and
- * what networks and programs say besides nodes).
+ * what networks and programs say besides nodes), model_data.c (data sets and classes).
  *
  * A file becomes Definitions, read once: its own and one per block. Each use of a definition is an Instance:
  * its settings are bound, its Members (inputs and nodes) are put in order, and each node becomes operator
@@ -160,6 +160,8 @@ const Tree *file_tree(Builder *builder, const char *path);
 /* The path of a file that the scalar name names: in the folder of the file where name stands, then in the
  * folders of the options. NULL after reporting. */
 const char *file_find(Builder *builder, const Tree *name);
+/* The path without links and dots, or itself where there is no such file. */
+const char *file_real_path(Builder *builder, const char *path);
 /* Reports keys of a mapping that are not among known. what: "a network file has", "a block has". */
 void file_check_keys(Builder *builder, const Tree *mapping, const char *what, const char *const *known,
                      int n);
@@ -207,8 +209,14 @@ InstanceInput *program_inputs(Builder *builder, const Definition *of, const Scop
 InstanceInput *program_streams(Builder *builder, const Definition *of, const Scope *scope);
 /* `predict`, after the outputs are in the graph: fills model->predict. */
 void program_predict(Builder *builder, ModelFile *file, const Scope *scope, Model *model);
-/* `preprocess`, `classes`, `ignore_index`. */
+/* `preprocess`. */
 void program_preprocess(Builder *builder, const ModelFile *file, const Scope *scope, Model *model);
+/* Reports, at the classes' place, a predicted output that has not a channel for each of the model's. */
+void program_check_classes(Builder *builder, const Tree *classes, const Model *model);
+
+/* ---- model_data.c ---- */
+
+/* `classes`, `data`, `ignore_index`. */
 void model_classes(Builder *builder, const ModelFile *file, const Scope *scope, Model *model);
 
 /* ---- model_augment.c ---- */

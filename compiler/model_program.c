@@ -1,5 +1,5 @@
-/* What a file says besides its nodes: the graph's inputs, what is predicted, how pictures are prepared, and
- * the classes. See model_parts.h.
+/* What a file says besides its nodes: the graph's inputs, what is predicted, and how pictures are prepared.
+ * See model_parts.h.
  */
 #define _GNU_SOURCE
 #include "model_parts.h"
@@ -240,77 +240,8 @@ void program_preprocess(Builder *builder, const ModelFile *file, const Scope *sc
     read_channels(builder, tree, scope, "std", preprocess->std);
 }
 
-/* ---- classes ---------------------------------------------------------------------------------------------
- */
-
-static void read_color(Builder *builder, const Tree *tree, const Scope *scope, uint8_t color[3])
-{
-    int64_t value = 0;
-    if (tree->n != 3) {
-        diag_error(builder->diag, tree->pos, "'color' is [red, green, blue], not a list of %d", tree->n);
-        return;
-    }
-    for (int i = 0; i < 3; i++) {
-        if (!value_int(&builder->values, tree->items[i], scope, "'color'", &value)) return;
-        if (value < 0 || value > 255) {
-            diag_error(builder->diag, tree->items[i]->pos, "a color is 0 to 255, not %lld", (long long)value);
-            return;
-        }
-        color[i] = (uint8_t)value;
-    }
-}
-
-/* One class. own: written in the model's file, where nothing else may stand; a data set's says more. */
-static void read_class(Builder *builder, const Tree *tree, const Scope *scope, bool own, ModelClass *out)
-{
-    static const char *const keys[] = {"name", "color", "ignored"};
-    if (tree->kind != TREE_MAPPING) {
-        diag_error(builder->diag, tree->pos,
-                   "a class is a mapping such as {name: road, color: [128, 64, 128]}, not %s",
-                   tree_kind_text(tree));
-        return;
-    }
-    if (own) file_check_keys(builder, tree, "a class has", keys, COUNT(keys));
-    const Tree *name = file_part(builder, tree, "name", TREE_SCALAR),
-               *color = file_part(builder, tree, "color", TREE_SEQUENCE);
-    if (!tree_find(tree, "name")) diag_error(builder->diag, tree->pos, "the class has no 'name'");
-    if (name) out->name = name->text;
-    if (color) read_color(builder, color, scope, out->color);
-    const Tree *ignored = tree_get(tree, "ignored");
-    if (ignored) value_bool(&builder->values, ignored, scope, "'ignored'", &out->ignored);
-}
-
-static void read_list(Builder *builder, const Tree *list, const Scope *scope, bool own, Model *model)
-{
-    if (list->n < 1 || list->n > MODEL_MAX_CLASSES) {
-        diag_error(builder->diag, list->pos, "there are 1 to %d classes, not %d", MODEL_MAX_CLASSES, list->n);
-        return;
-    }
-    model->n_classes = list->n;
-    model->classes = ARENA_ARRAY(builder->arena, ModelClass, list->n);
-    for (int i = 0; i < list->n; i++) read_class(builder, list->items[i], scope, own, &model->classes[i]);
-}
-
-/* A data set's list: `cityscapes` or a file. Its ignore_index holds unless the model's file says another. */
-static void read_data(Builder *builder, const Tree *name, const Scope *scope, Model *model)
-{
-    const char *dot = strrchr(name->text, '.');
-    Tree file = *name;
-    if (!dot) file.text = arena_printf(builder->arena, "data/%s.yaml", name->text);
-    const char *path = file_find(builder, &file);
-    const Tree *root = path ? file_tree(builder, path) : NULL;
-    if (!root) return;
-    const Tree *list = tree_get(root, "classes"), *ignore = tree_get(root, "ignore_index");
-    if (!list || list->kind != TREE_SEQUENCE) {
-        diag_error(builder->diag, name->pos, "'%s' has no list 'classes'", path);
-        return;
-    }
-    read_list(builder, list, scope, false, model);
-    if (ignore) value_int(&builder->values, ignore, scope, "'ignore_index'", &model->ignore_index);
-}
-
 /* The predicted map has one channel for each class. */
-static void check_count(Builder *builder, const Tree *classes, const Model *model)
+void program_check_classes(Builder *builder, const Tree *classes, const Model *model)
 {
     const Output *output = model->predict ? find_output(builder->graph, model->predict) : NULL;
     if (!output || output->node->type.dtype != F32 || output->node->type.rank != 4) return;
@@ -321,19 +252,4 @@ static void check_count(Builder *builder, const Tree *classes, const Model *mode
                output->name, (long long)channels);
     diag_note(builder->diag, output->node->pos, "'%s': %s", output->name,
               type_text(builder->arena, output->node->type));
-}
-
-void model_classes(Builder *builder, const ModelFile *file, const Scope *scope, Model *model)
-{
-    const Tree *classes = tree_get(file->root, "classes"), *ignore = tree_get(file->root, "ignore_index");
-    model->ignore_index = 255;
-    if (classes && classes->kind == TREE_SEQUENCE)
-        read_list(builder, classes, scope, true, model);
-    else if (classes && classes->kind == TREE_SCALAR && !tree_is_null(classes))
-        read_data(builder, classes, scope, model);
-    else if (classes)
-        diag_error(builder->diag, classes->pos, "'classes' is a list, or the name of a data set, not %s",
-                   tree_kind_text(classes));
-    if (ignore) value_int(&builder->values, ignore, scope, "'ignore_index'", &model->ignore_index);
-    if (model->n_classes > 0) check_count(builder, classes, model);
 }

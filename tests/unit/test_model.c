@@ -601,7 +601,7 @@ END_TEST
 
 START_TEST(classes_may_be_those_of_a_data_set)
 {
-    write_file("base.yaml", "segc: 1\ndata: base\nclasses: [{name: sky, id: 7}, {name: road}, {name: "
+    write_file("base.yaml", "segc: 1\ndata: base\nclasses: [{name: sky}, {name: road}, {name: "
                             "tree}]\nignore_index: 11\nlayouts: {}\n");
     write_file("streets.yaml", "segc: 1\ndata: streets\nextends: base.yaml\nencodings: {}\n");
     Model *model = load_network(RELU "classes: streets.yaml\n");
