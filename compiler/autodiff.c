@@ -225,6 +225,16 @@ static void add_updates(Graph *graph, const Player *player, int number, Node **g
         if (op_info(graph->nodes[i]->op)->class != CLASS_SOURCE) graph->nodes[i]->player = number;
 }
 
+static void add_outputs(Graph *graph, const Player *player, int number, Node **gradient)
+{
+    (void)number;
+    for (int i = 0; i < player->n_params; i++) {
+        const char *name = player->params[i].param->name;
+        if (gradient[i])
+            graph_output(graph, arena_printf(graph->arena, "%s/%s", player->name, name), gradient[i]);
+    }
+}
+
 static Node *make_hyper(Graph *graph, const Player *player)
 {
     Node *hyper = graph_add(graph, OP_TUNABLE, player->name, player->pos, NULL, 0);
@@ -300,7 +310,8 @@ bool autodiff_players(Graph *graph, Training *training)
                 gradients[p][i] =
                     accumulate(graph, player, player->params[i].param, gradients[p][i], training->accumulate);
     }
-    for (int p = 0; p < n; p++) add_updates(graph, &training->players[p], p, gradients[p]);
+    for (int p = 0; p < n; p++)
+        (training->gradients_only ? add_outputs : add_updates)(graph, &training->players[p], p, gradients[p]);
     graph_sort(graph);
     return true;
 }

@@ -51,6 +51,8 @@ typedef struct Training {
      * losses are among them. */
     const char **terms;
     int n_terms;
+    /* For tests and gradcheck: the gradients become outputs "PLAYER/PARAMETER", and no optimiser steps. */
+    bool gradients_only;
 } Training;
 
 /* autodiff.c: adds gradients of every player's loss with respect to its parameters, and the updates that its
