@@ -140,20 +140,27 @@ static void make_header(Header *header, const WeightsPart *parts, size_t count, 
     while (header->size % 8 && !header->no_memory) put(header, " ");
 }
 
+/* Where the data of tensors comes from. */
+typedef struct Source {
+    WeightsSourceFn *of;
+    void *context;
+} Source;
+
 static RtStatus write_all(RtNewFile *out, const Header *header, const WeightsPart *parts, size_t count,
-                          RtError *err)
+                          Source source, RtError *err)
 {
     unsigned char length[8];
     for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)header->size >> 8 * i);
     RtStatus status = new_file_write(out, length, sizeof length, err);
     if (!status) status = new_file_write(out, header->text, header->size, err);
     for (size_t i = 0; i < count && !status; i++)
-        status = new_file_write(out, parts[i].data, part_bytes(&parts[i]), err);
+        status = new_file_write(out, source.of(source.context, i), part_bytes(&parts[i]), err);
     return status ? status : new_file_finish(out, err);
 }
 
-RtStatus weights_write(const char *path, const WeightsPart *parts, size_t count, const WeightsText *metadata,
-                       size_t metadata_count, RtError *err)
+RtStatus weights_write_from(const char *path, const WeightsPart *parts, size_t count,
+                            const WeightsText *metadata, size_t metadata_count, WeightsSourceFn *source,
+                            void *context, RtError *err)
 {
     for (size_t i = 0; i < metadata_count; i++) {
         if (!json_is_utf8(metadata[i].key, strlen(metadata[i].key)) ||
@@ -169,7 +176,19 @@ RtStatus weights_write(const char *path, const WeightsPart *parts, size_t count,
     for (size_t i = 0; i < count; i++) size += part_bytes(&parts[i]);
     status = header.no_memory ? rt_fail(err, RT_MACHINE, "%s: no memory for its header", path)
                               : new_file_open(&out, path, size, err);
-    if (!status) status = write_all(&out, &header, parts, count, err);
+    if (!status) status = write_all(&out, &header, parts, count, (Source){source, context}, err);
     rt_free(header.text);
     return status;
+}
+
+static const void *data_of(void *context, size_t index)
+{
+    const WeightsPart *const *parts = context;
+    return (*parts)[index].data;
+}
+
+RtStatus weights_write(const char *path, const WeightsPart *parts, size_t count, const WeightsText *metadata,
+                       size_t metadata_count, RtError *err)
+{
+    return weights_write_from(path, parts, count, metadata, metadata_count, data_of, &parts, err);
 }

@@ -165,18 +165,21 @@ static void run_step(SegrtSession *session, const ProgramStep *step)
     pool_run(session->pool, step->units, call_kernel, &call);
 }
 
-static void run_phase(SegrtSession *session, ProgramPhase phase, double *seconds)
+/* players: of PHASE_UPDATE, those whose steps are done; NULL: none. */
+static void run_phases(SegrtSession *session, bool prepare, const bool *players, double *seconds)
 {
     const ProgramStep *steps = program_steps(session->header);
     for (uint32_t i = 0; i < session->header->steps.count; i++) {
-        if (steps[i].phase != phase) continue;
+        bool is_update = steps[i].phase == PHASE_UPDATE;
+        if ((steps[i].phase == PHASE_PREPARE) != prepare) continue;
+        if (is_update && !(players && players[steps[i].player])) continue;
         double start = seconds ? session_clock() : 0;
         run_step(session, &steps[i]);
         if (seconds) seconds[i] = session_clock() - start;
     }
 }
 
-RtStatus session_run_timed(SegrtSession *session, double *seconds, RtError *err)
+RtStatus session_train(SegrtSession *session, const bool *players, double *seconds, RtError *err)
 {
     if (!session->has_parameters) {
         rt_fail(&session->last, RT_USAGE,
@@ -187,11 +190,16 @@ RtStatus session_run_timed(SegrtSession *session, double *seconds, RtError *err)
         return session_return(session, RT_USAGE, err);
     }
     if (seconds) memset(seconds, 0, session->header->steps.count * sizeof *seconds);
-    if (!session->is_prepared) run_phase(session, PHASE_PREPARE, seconds);
+    if (!session->is_prepared) run_phases(session, true, NULL, seconds);
     session->is_prepared = true;
     session->overwritten = session->overwrites;
-    run_phase(session, PHASE_RUN, seconds);
+    run_phases(session, false, players, seconds);
     return RT_OK;
+}
+
+RtStatus session_run_timed(SegrtSession *session, double *seconds, RtError *err)
+{
+    return session_train(session, NULL, seconds, err);
 }
 
 RtStatus segrt_run(SegrtSession *session, RtError *err)
@@ -214,7 +222,7 @@ void segrt_parameters_changed(SegrtSession *session)
 static const ProgramTensor *find_any(const ProgramHeader *header, const char *name)
 {
     const ProgramTensor *tensor = NULL;
-    for (int role = ROLE_INPUT; role <= ROLE_UNUSED && !tensor; role++)
+    for (int role = ROLE_INPUT; role <= ROLE_HYPER && !tensor; role++)
         tensor = program_find(header, (ProgramRole)role, name);
     return tensor;
 }
@@ -223,9 +231,11 @@ RtStatus segrt_tensor(SegrtSession *session, const char *name, SegrtTensor *resu
 {
     *result = (SegrtTensor){0};
     const ProgramTensor *tensor = find_any(session->header, name);
-    if (!tensor || tensor->role == ROLE_UNUSED) {
+    if (!tensor || tensor->role == ROLE_UNUSED || tensor->block > 1) {
         rt_fail(&session->last, RT_USAGE,
-                tensor ? "%s: %s is never evaluated, so it has no memory" : "%s has no tensor named %s",
+                !tensor             ? "%s has no tensor named %s"
+                : tensor->block > 1 ? "%s: %s lies in blocks of channels, of which there is no dense view"
+                                    : "%s: %s is never evaluated, so it has no memory",
                 program_text(session->header, session->header->name), name);
         return session_return(session, RT_USAGE, err);
     }

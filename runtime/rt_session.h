@@ -10,6 +10,8 @@
 #include "rt_pool.h"
 #include "segrt.h"
 
+#include <stdbool.h>
+
 const ProgramHeader *session_program(const SegrtSession *session);
 Pool *session_pool(SegrtSession *session);
 /* The address of a tensor that has memory; NULL for ROLE_UNUSED. */
@@ -21,6 +23,9 @@ void session_parameters_set(SegrtSession *session);
 /* As segrt_run; besides, seconds[i] receives what step i of the program took (header->steps.count of them;
  * PREPARE steps that did not run get 0). */
 RtStatus session_run_timed(SegrtSession *session, double *seconds, RtError *err);
+/* The same for one (micro-)step of a training program: players[p] says whether player p steps, that is,
+ * whether its UPDATE steps are done, in their place in the list; NULL: none does. seconds may be NULL. */
+RtStatus session_train(SegrtSession *session, const bool *players, double *seconds, RtError *err);
 
 /* Where functions of segrt.h put their failures, and how they then return: the status, after handing the
  * user a copy. */

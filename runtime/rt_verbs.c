@@ -25,11 +25,12 @@ RtStatus verb_no_operands(const VerbCall *call, RtError *err)
 
 static RtStatus load(const VerbCall *call, SegrtSession *session, const char *path, RtError *err)
 {
-    WeightsMatch match;
-    RtStatus status = parameters_load(session, path, &match, err);
-    if (!status && *match.warnings) fprintf(stderr, "%s: warning: %s\n", call->command, match.warnings);
-    if (status && *match.errors) {
-        fprintf(stderr, "%s: error: %s\n", call->command, match.errors);
+    ParametersFound found;
+    const WeightsMatch *match = &found.match;
+    RtStatus status = parameters_load(session, path, 0, &found, err);
+    if (!status && *match->warnings) fprintf(stderr, "%s: warning: %s\n", call->command, match->warnings);
+    if (status && *match->errors) {
+        fprintf(stderr, "%s: error: %s\n", call->command, match->errors);
         err->text[0] = 0;
     }
     return status;

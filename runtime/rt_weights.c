@@ -213,6 +213,26 @@ const char *weights_metadata(const WeightsFile *file, const char *key)
     return NULL;
 }
 
+/* What a checkpoint holds beside the weights of the network that predicts. */
+static RtStatus mark_outside(WeightsFile *file, RtError *err)
+{
+    const char *names = weights_metadata(file, WEIGHTS_OUTSIDE_KEY);
+    RtStatus status = RT_OK;
+    while (names && *names && !status) {
+        const size_t length = strcspn(names, "\n");
+        const char *name = rt_arena_text(&file->inside->kept, names, length);
+        if (!name) return rt_arena_fail(&file->inside->kept, file->path, err);
+        const size_t found = weights_find(file, name);
+        if (found == WEIGHTS_NONE)
+            status = rt_fail(err, RT_BAD_INPUT, "%s: its metadata speaks of a tensor %s, which is not there",
+                             file->path, name);
+        else
+            file->tensors[found].outside = true;
+        names += length + (names[length] == '\n');
+    }
+    return status;
+}
+
 /* What else the file may be: the mistakes people make with downloads. */
 static RtStatus fail_format(const WeightsFile *file, RtError *err)
 {
@@ -257,7 +277,8 @@ static RtStatus read_format(WeightsFile *file, RtError *err)
         RtStatus status = formats[i].read(file, err);
         if (status) return status;
         drop_module_prefix(file);
-        return index_names(file, err);
+        status = index_names(file, err);
+        return status ? status : mark_outside(file, err);
     }
     return fail_format(file, err);
 }

@@ -6,8 +6,9 @@
  *
  * Names. Tensors of nested dicts are named by the keys joined with '.'. When the outermost dict has an entry
  * `state_dict`, `model_state_dict` or `model` that holds tensors, those are named without it, and tensors
- * beside it (an optimiser's state) are marked `outside`: found by name, never called surplus. A `module.`
- * common to all names (left by DataParallel) is dropped. Names are unique but for those outside.
+ * beside it (an optimiser's state) are marked `outside`: found by name, never called surplus. So are tensors
+ * of a safetensors file whose metadata names them, a line each, under WEIGHTS_OUTSIDE_KEY. A `module.` common
+ * to all names (left by DataParallel) is dropped. Names are unique but for those outside.
  *
  * Damage. Everything a header says is checked against the file's size when it is opened; a file that
  * contradicts itself is refused with one line that names the file and the tensor, and is never half-used.
@@ -35,7 +36,8 @@
 #include <stdint.h>
 
 enum { WEIGHTS_MAX_RANK = 8 };
-#define WEIGHTS_NONE SIZE_MAX
+#define WEIGHTS_NONE        SIZE_MAX
+#define WEIGHTS_OUTSIDE_KEY "segc.outside"
 
 /* name, safetensors' name, PyTorch's storage class, PyTorch's dtype, bytes of an element */
 #define WEIGHT_DTYPES(X)                                                                                     \
@@ -120,6 +122,12 @@ typedef struct WeightsPart {
  * a bad shape. */
 RtStatus weights_write(const char *path, const WeightsPart *parts, size_t count, const WeightsText *metadata,
                        size_t metadata_count, RtError *err);
+/* The same for tensors that are made one by one: source returns the data of tensor index, valid until its
+ * next call; parts[i].data are not looked at. */
+typedef const void *WeightsSourceFn(void *context, size_t index);
+RtStatus weights_write_from(const char *path, const WeightsPart *parts, size_t count,
+                            const WeightsText *metadata, size_t metadata_count, WeightsSourceFn *source,
+                            void *context, RtError *err);
 
 /* A parameter that a network has. */
 typedef struct WeightsWanted {
