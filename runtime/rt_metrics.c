@@ -20,6 +20,12 @@ void metrics_close(Metrics *metrics)
     *metrics = (Metrics){0};
 }
 
+void metrics_clear(Metrics *metrics)
+{
+    memset(metrics->counts, 0, (size_t)metrics->classes * METRICS_MAX_CLASSES * sizeof *metrics->counts);
+    metrics->not_counted = 0;
+}
+
 void metrics_add(Metrics *metrics, const unsigned char *labels, const unsigned char *predicted, size_t pixels)
 {
     for (size_t i = 0; i < pixels; i++) {

@@ -34,6 +34,8 @@ typedef struct Metrics {
 /* voids: per class, 1 for void; NULL: none. RT_MACHINE without memory. */
 RtStatus metrics_open(Metrics *metrics, int classes, int64_t ignore_label, const bool *voids, RtError *err);
 void metrics_close(Metrics *metrics);
+/* Back to nothing counted. */
+void metrics_clear(Metrics *metrics);
 
 /* Labels are classes and the ignored label, as rt_encoding.h makes them. */
 void metrics_add(Metrics *metrics, const unsigned char *labels, const unsigned char *predicted,

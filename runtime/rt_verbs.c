@@ -17,6 +17,18 @@ RtStatus verb_options(VerbCall *call, const Option *options, RtError *err)
     return RT_OK;
 }
 
+void verb_explain_data(void)
+{
+    printf(
+        "\nSPEC is one of\n"
+        "  FILE, list:FILE          \"image label\" lines, relative to FILE's folder\n"
+        "  list:FILE@ROOT           the same, relative to ROOT\n"
+        "  images:DIR,labels:DIR    pictures and labels of the same base names\n"
+        "  SET:DIR@SPLIT            a data set that the program knows: cityscapes:DIR@val\n"
+        "  builtin:LOOK:COUNT       drawn streets, rendered or camera; then ,seed=S and ,size=HxW if wanted\n"
+        "and, but for the last: ,encoding=NAME ,only=FILE ,count=N,seed=S\n");
+}
+
 RtStatus verb_no_operands(const VerbCall *call, RtError *err)
 {
     if (!call->argc) return RT_OK;

@@ -31,6 +31,8 @@ VERBS(X)
 
 /* Reads the options, or prints help. */
 RtStatus verb_options(VerbCall *call, const Option *options, RtError *err);
+/* What the SPEC of --data may be; for help. */
+void verb_explain_data(void);
 /* Refuses words that are no options, for verbs that take none. */
 RtStatus verb_no_operands(const VerbCall *call, RtError *err);
 
