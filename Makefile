@@ -19,7 +19,7 @@ LIBS        = $(LLVM_LIBS) -lopenblas -lyaml $(IMAGE_LIBS) -lm -lpthread
 
 RUNTIME  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard runtime/*.c))
 # The command line; all else is the library that tests link too.
-COMMANDS := compiler/main.c compiler/command.c compiler/bench.c compiler/bench_text.c
+COMMANDS := compiler/main.c compiler/command.c compiler/bench.c compiler/bench_text.c compiler/data_command.c
 COMPILER := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(COMMANDS),$(wildcard compiler/*.c)) $(wildcard codegen/*.c))
 TESTS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/*.c tests/table/*.c))
 
@@ -64,7 +64,7 @@ sanitize: ## every test under the address and undefined-behaviour sanitizers; th
 	@CC=$(CURDIR)/build/sanitize/gcc CXX=$(CURDIR)/build/sanitize/g++ LSAN_OPTIONS=suppressions=tests/lsan.supp \
 	    $(AGAIN) run-tests BUILD=build/sanitize OPT='-O1 -g' CFLAGS='$(SANITIZE)'
 	@$(AGAIN) build/tsan/tests/run CC=gcc BUILD=build/tsan OPT='-O1 -g' CFLAGS=-fsanitize=thread
-	build/tsan/tests/run pool session verbs
+	build/tsan/tests/run pool session verbs loader
 
 golden: ## write every expected text anew from what comes out now; read the difference before keeping it
 	@tests/packages.sh $(TEST_PACKAGES)

@@ -67,36 +67,46 @@ RtPalette picture_palette(const ProgramHeader *header)
     return palette;
 }
 
+PictureScale picture_scale(const ProgramPreprocess *preprocess)
+{
+    PictureScale scale;
+    for (int c = 0; c < 3; c++) {
+        scale.sample[c] = preprocess->channels ? 2 - c : c;
+        for (int v = 0; v < 256; v++)
+            scale.value[c][v] = ((float)v * preprocess->scale - preprocess->mean[c]) / preprocess->std[c];
+    }
+    return scale;
+}
+
+void picture_planes(const PictureScale *scale, const RtImage *rgb, int64_t begin, int64_t end, float *planes)
+{
+    int64_t width = rgb->width, height = rgb->height;
+    for (int64_t row = begin; row < end; row++) {
+        int64_t channel = row / height, y = row % height;
+        const unsigned char *from = rgb->pixels + y * width * 3 + scale->sample[channel];
+        float *to = planes + row * width;
+        for (int64_t x = 0; x < width; x++) to[x] = scale->value[channel][from[x * 3]];
+    }
+}
+
 /* One row of one channel per unit. */
 typedef struct Normalising {
     const RtImage *rgb;
-    const ProgramPreprocess *preprocess;
     float *planes;
-    float table[3][256]; /* by channel of the input and sample */
+    PictureScale scale;
 } Normalising;
 
 static void normalise_rows(void *context, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const Normalising *job = context;
-    int64_t width = job->rgb->width, height = job->rgb->height;
-    for (int64_t unit = begin; unit < end; unit++) {
-        int64_t channel = unit / height, y = unit % height;
-        int64_t sample = job->preprocess->channels ? 2 - channel : channel;
-        const unsigned char *from = job->rgb->pixels + y * width * 3 + sample;
-        float *to = job->planes + unit * width;
-        for (int64_t x = 0; x < width; x++) to[x] = job->table[channel][from[x * 3]];
-    }
+    picture_planes(&job->scale, job->rgb, begin, end, job->planes);
 }
 
 static void normalise(SegrtSession *session, const RtImage *rgb, float *planes)
 {
-    const ProgramPreprocess *preprocess = &session_program(session)->preprocess;
-    Normalising job = {.rgb = rgb, .preprocess = preprocess, .planes = planes};
-    for (int c = 0; c < 3; c++) {
-        for (int v = 0; v < 256; v++)
-            job.table[c][v] = ((float)v * preprocess->scale - preprocess->mean[c]) / preprocess->std[c];
-    }
+    Normalising job = {.rgb = rgb, .planes = planes};
+    job.scale = picture_scale(&session_program(session)->preprocess);
     pool_run(session_pool(session), 3 * (int64_t)rgb->height, normalise_rows, &job);
 }
 

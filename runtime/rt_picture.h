@@ -17,6 +17,17 @@ int picture_class_count(const ProgramHeader *header);
 /* Colours of the classes; without a class list, colours that differ well. */
 RtPalette picture_palette(const ProgramHeader *header);
 
+/* What each byte of each channel of the input becomes: x = (v * scale - mean) / std. */
+typedef struct PictureScale {
+    float value[3][256]; /* by channel of the input and byte */
+    int sample[3];       /* which of R, G, B the channel is */
+} PictureScale;
+
+PictureScale picture_scale(const ProgramPreprocess *preprocess);
+/* Rows begin..end-1 of the planes of an RGB picture; rows are counted through all three, planes hold 3 *
+ * height * width. */
+void picture_planes(const PictureScale *scale, const RtImage *rgb, int64_t begin, int64_t end, float *planes);
+
 /* Puts a picture at index of the batch: resized to the network's height and width by Pillow's antialiased
  * bilinear filter unless it has that size already, then x = (v * scale - mean) / std. The session must have
  * passed picture_check. */
