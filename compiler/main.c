@@ -85,13 +85,33 @@ static Build *compile(Command *c, Model *model, void (*stage)(void *, const char
     return build;
 }
 
+/* A line for each player: what it minimises, and what it steps with how. */
+static void print_players(const Training *training)
+{
+    static const char *const optimizers[] = {
+        [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_ADAM] = "adam", [OPTIMIZER_ADAMW] = "adamw"};
+    for (int i = 0; i < training->n_players; i++) {
+        const Player *player = &training->players[i];
+        int64_t elements = 0;
+        for (int k = 0; k < player->n_params; k++) elements += type_elements(player->params[k].param->type);
+        printf("  %s minimizes %s: %s, lr %g, %d parameters of %lld elements\n", player->name,
+               player->loss->name, optimizers[player->optimizer.kind], player->optimizer.lr, player->n_params,
+               (long long)elements);
+    }
+}
+
 int command_check(Command *c)
 {
-    Model *model = command_load(c);
+    c->model_options.training = true;
+    const Model *trained = command_load(c);
+    if (!trained) return RT_BAD_INPUT;
+    c->model_options.training = false;
+    const Model *model = trained->training ? command_load(c) : trained;
     if (!model) return RT_BAD_INPUT;
     printf("%s: %s, %d nodes, %d parameters, output %s: %s\n", c->file, model->name, model->graph->n_nodes,
            model->graph->n_params, model->predict,
            type_text(c->arena, find_output(model->graph, model->predict)->node->type));
+    if (trained->training) print_players(trained->training);
     return RT_OK;
 }
 

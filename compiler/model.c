@@ -45,7 +45,10 @@ static void read_sizes(Builder *builder, const ModelFile *file, const Scope *sco
         (height < 1 || width < 1 || height > MAX_SIZE || width > MAX_SIZE))
         diag_error(builder->diag, size->pos, "a size is 1 to %d, not %lld x %lld", MAX_SIZE,
                    (long long)height, (long long)width);
-    sizes[SIZE_N].value = options->batch ? options->batch : 1;
+    int64_t batch = options->batch;
+    if (builder->training && !batch) batch = train_batch(builder, file, scope);
+    if (train_has_players(file) && !builder->training) batch = 1;
+    sizes[SIZE_N].value = batch ? batch : 1;
     sizes[SIZE_H].value = options->height ? options->height : height > 0 ? height : 1;
     sizes[SIZE_W].value = options->width ? options->width : width > 0 ? width : 1;
 }
@@ -68,17 +71,28 @@ static void add_outputs(Builder *builder, const Bundle *outputs)
 }
 
 /* The file's own nodes and outputs. */
-static void expand_main(Builder *builder, ModelFile *file, const Scope *scope)
+static void expand_main(Builder *builder, ModelFile *file, const Scope *scope, const Tree *given,
+                        Training *training)
 {
     Definition *of = &file->main;
     Instance instance = {.of = of, .path = "", .param_path = "", .scope = scope, .file_scope = scope};
     int n = of->inputs ? of->inputs->n : 0;
     InstanceInput *inputs =
         file->program ? program_streams(builder, of, scope) : program_inputs(builder, of, scope, "");
+    if (training) {
+        n = train_tunables(builder, file, scope, given, training, &inputs, n);
+        players_claim(builder, file, &instance);
+    }
     of->open = true;
-    Bundle outputs = block_expand(builder, &instance, inputs, n);
+    const Members members = block_expand(builder, &instance, inputs, n);
     of->open = false;
+    const Bundle outputs = block_outputs(builder, &instance, &members);
     add_outputs(builder, &outputs);
+    if (training) {
+        players_finish(builder, file, scope, &members, training);
+        train_finish(builder, file, scope, &members, training);
+        return;
+    }
     if (file->program && !tree_find(file->root, "predict") && !tree_find(file->root, "outputs"))
         diag_error(builder->diag, of->pos,
                    "the program '%s' has neither 'predict' nor 'outputs': it computes nothing", of->name);
@@ -90,6 +104,7 @@ static void report_unused(Builder *builder)
     if (diag_failed(builder->diag)) return;
     for (const ModelFile *file = builder->files; file; file = file->next) {
         if (!file->main.used) continue;
+        if (train_has_players(file) && !builder->training) continue; /* most of it is for the other form */
         block_report_unused_settings(builder, &file->main);
         for (int i = 0; file->block_tree && i < file->block_tree->n; i++)
             if (file->blocks[i].used) block_report_unused_settings(builder, &file->blocks[i]);
@@ -106,23 +121,38 @@ static void list_networks(Builder *builder, const ModelFile *file, Model *model)
     if (!file->program) model->networks[0].name = file->main.name;
 }
 
+/* The keys of tunables, which the command line may set too; NULL-terminated. */
+static const char *const *tunable_names(Builder *builder, const Tree *tunables)
+{
+    int n = tunables ? tunables->n : 0;
+    const char **names = ARENA_ARRAY(builder->arena, const char *, n + 1);
+    for (int i = 0; i < n; i++) names[i] = tunables->entries[i].key;
+    return names;
+}
+
 static Model *build(Builder *builder, ModelFile *file, const char *path)
 {
-    static const char *const no_keys[] = {NULL};
     Symbol sizes[] = {{"N", 0}, {"H", 0}, {"W", 0}};
     Scope outer = {.owner = file->main.name, .symbols = sizes, .n_symbols = 3};
     Model *model = ARENA_NEW(builder->arena, Model);
-    *model = (Model){.name = file->main.name, .path = path};
+    *model = (Model){.name = file->main.name, .path = path, .trains = train_has_players(file)};
+    builder->training = model->trains && builder->options->training;
+    if (builder->training) model->training = ARENA_NEW(builder->arena, Training);
+    file->main.used = true;
     model->graph = builder->graph = graph_new(builder->arena, builder->diag, file->main.name);
-    const Scope *scope =
-        block_bind(builder, &file->main, options_tree(builder), no_keys, &outer, file->main.pos, &outer);
+    const Tree *given = options_tree(builder);
+    const Tree *tunables = file->program ? file_part(builder, file->root, "tunables", TREE_MAPPING) : NULL;
+    Scope *scope = block_bind(builder, &file->main, given, tunable_names(builder, tunables), &outer,
+                              file->main.pos, &outer);
+    scope->tunables = tunables;
     read_sizes(builder, file, scope, sizes);
-    expand_main(builder, file, scope);
+    if (model->trains == builder->training) expand_main(builder, file, scope, given, model->training);
     program_predict(builder, file, scope, model);
     program_preprocess(builder, file, scope, model);
     model_augment(builder, file, scope, model);
     model_classes(builder, file, scope, model);
     list_networks(builder, file, model);
+    train_check_players(builder, file);
     report_unused(builder);
     return model;
 }

@@ -16,8 +16,8 @@
 
 #include "graph.h"
 #include "model_augment.h"
-#include "training.h"
 #include "model_data.h"
+#include "training.h"
 
 typedef struct ModelPreprocess {
     bool bgr;

@@ -219,9 +219,8 @@ static Bundle chain_bundle(Builder *builder, const Members *members, const Membe
     return bundle_of(builder->arena, order_resolve(builder, members, &member->in[0]));
 }
 
-Bundle block_expand(Builder *builder, Instance *instance, const InstanceInput *inputs, int n_inputs)
+Members block_expand(Builder *builder, const Instance *instance, const InstanceInput *inputs, int n_inputs)
 {
-    const Tree *outputs = instance->of->outputs;
     Members members = order_members(builder, instance, inputs, n_inputs);
     for (int i = 0; i < members.n; i++) {
         Member *member = &members.items[members.order[i]];
@@ -232,12 +231,18 @@ Bundle block_expand(Builder *builder, Instance *instance, const InstanceInput *i
         else if (member->kind == MEMBER_NODE)
             member->bundle = bundle_of(builder->arena, NULL);
     }
+    return members;
+}
+
+Bundle block_outputs(Builder *builder, const Instance *instance, const Members *members)
+{
+    const Tree *outputs = instance->of->outputs;
     Bundle result = {.n = outputs ? outputs->n : 0};
     const char **names = ARENA_ARRAY(builder->arena, const char *, result.n);
     result.nodes = ARENA_ARRAY(builder->arena, Node *, result.n);
     for (int i = 0; i < result.n; i++) {
         names[i] = outputs->entries[i].key;
-        result.nodes[i] = order_resolve(builder, &members, &members.outputs[i]);
+        result.nodes[i] = order_resolve(builder, members, &members->outputs[i]);
     }
     result.names = names;
     return result;
@@ -273,11 +278,13 @@ Bundle block_apply(Builder *builder, Instance *instance, Scope *scope, const Nod
     InstanceInput *inputs = ARENA_ARRAY(builder->arena, InstanceInput, use->n_in);
     for (int i = 0; i < use->n_in; i++) {
         Pos pos = network ? of->inputs->entries[i].pos : of->inputs->items[i]->pos;
-        inputs[i] = (InstanceInput){input_name(of, i), pos, bundle_of(builder->arena, use->in[i])};
+        inputs[i] = (InstanceInput){.name = input_name(of, i), .pos = pos};
+        inputs[i].bundle = bundle_of(builder->arena, use->in[i]);
     }
     of->open = true;
     builder->depth++;
-    Bundle result = block_expand(builder, instance, inputs, use->n_in);
+    const Members members = block_expand(builder, instance, inputs, use->n_in);
+    const Bundle result = block_outputs(builder, instance, &members);
     builder->depth--;
     of->open = false;
     return result;

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "model_parts.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,6 +75,45 @@ const Tree *file_part(Builder *builder, const Tree *mapping, const char *key, Tr
     diag_error(builder->diag, missing ? entry->pos : entry->value->pos, "'%s' is %s, not %s", key,
                kind_name(kind), tree_kind_text(entry->value));
     return NULL;
+}
+
+static void report_range(Builder *builder, const Tree *tree, const char *key, double least, double most,
+                         double value)
+{
+    if (isfinite(most))
+        diag_error(builder->diag, tree->pos, "'%s' is %g to %g, not %g", key, least, most, value);
+    else
+        diag_error(builder->diag, tree->pos, "'%s' is %g or more, not %g", key, least, value);
+}
+
+bool file_float(Builder *builder, const Tree *mapping, const char *key, const Scope *scope, double least,
+                double most, double *out)
+{
+    const Tree *tree = tree_get(mapping, key);
+    double value = *out;
+    if (!tree) return true;
+    if (!value_float(&builder->values, tree, scope, arena_printf(builder->arena, "'%s'", key), &value))
+        return false;
+    bool good = value >= least && value <= most && isfinite(value);
+    if (!good) report_range(builder, tree, key, least, most, value);
+    if (good) *out = value;
+    return good;
+}
+
+bool file_int(Builder *builder, const Tree *mapping, const char *key, const Scope *scope, int64_t least,
+              int64_t most, int64_t *out)
+{
+    const Tree *tree = tree_get(mapping, key);
+    int64_t value = *out;
+    if (!tree) return true;
+    if (!value_int(&builder->values, tree, scope, arena_printf(builder->arena, "'%s'", key), &value))
+        return false;
+    bool good = value >= least && value <= most;
+    if (!good)
+        diag_error(builder->diag, tree->pos, "'%s' is %lld to %lld, not %lld", key, (long long)least,
+                   (long long)most, (long long)value);
+    if (good) *out = value;
+    return good;
 }
 
 static void check_names(Builder *builder, const Tree *mapping, const char *what)
@@ -220,6 +260,22 @@ static void read_uses(Builder *builder, ModelFile *file)
     for (int i = 0; i < uses->n; i++) read_use(builder, file, &file->uses[i], &uses->entries[i]);
 }
 
+NetworkUse *file_network(Builder *builder, const ModelFile *file, const Tree *name)
+{
+    const TreeEntry *entry = tree_find(file->use_tree, name->text);
+    if (entry) return &file->uses[entry - file->use_tree->entries];
+    int n = file->use_tree ? file->use_tree->n : 0;
+    const char **names = ARENA_ARRAY(builder->arena, const char *, n);
+    for (int i = 0; i < n; i++) names[i] = file->uses[i].name;
+    const char *near = diag_nearest(name->text, names, n);
+    if (near)
+        diag_error(builder->diag, name->pos, "there is no network '%s' (did you mean '%s'?)", name->text,
+                   near);
+    else
+        diag_error(builder->diag, name->pos, "there is no network '%s' in 'networks'", name->text);
+    return NULL;
+}
+
 void file_report_unused(Builder *builder, const ModelFile *file)
 {
     for (int i = 0; file->block_tree && i < file->block_tree->n; i++)
@@ -320,8 +376,7 @@ static bool read_name(Builder *builder, ModelFile *file)
     file->main = (Definition){.kind = kind,
                               .name = name ? name->text : "?",
                               .pos = (program ? program : network)->pos,
-                              .file = file,
-                              .used = true};
+                              .file = file};
     return name != NULL;
 }
 
@@ -332,8 +387,9 @@ static void read_parts(Builder *builder, ModelFile *file)
         "outputs", "predict", "preprocess", "classes",  "size",   "ignore_index", "data",
     };
     static const char *const program_keys[] = {
-        "segc",    "program", "extends",    "settings", "networks", "inputs",       "blocks",  "nodes",
-        "outputs", "predict", "preprocess", "classes",  "size",     "ignore_index", "augment", "data",
+        "segc",    "program", "extends", "settings",   "networks", "inputs", "blocks",
+        "nodes",   "outputs", "predict", "preprocess", "classes",  "size",   "ignore_index",
+        "augment", "data",    "players", "tunables",   "train",
     };
     file_check_keys(builder, file->root, file->program ? "a program has" : "a network has",
                     file->program ? program_keys : network_keys,

@@ -144,7 +144,12 @@ static bool set_attrs(Builder *builder, const Instance *instance, Node *node, co
         if (strcmp(entry->key, "op") == 0 || strcmp(entry->key, "in") == 0) continue;
         int errors = diag_errors(builder->diag);
         AttrName name = attr_find(entry->key);
-        if (name == ATTR_COUNT || op_attr_index(node->op, name) < 0) {
+        if (name == A_STATISTICS && node->op == OP_BATCH_NORM) {
+            diag_error(builder->diag, entry->pos,
+                       "what normalises is for the program to say, where it applies the network: "
+                       "'batch_norm: shared', 'source_only' or 'frozen'");
+            good = false;
+        } else if (name == ATTR_COUNT || op_attr_index(node->op, name) < 0) {
             report_no_attr(builder, node->op, entry);
             good = false;
         } else if (!set_attr(builder, node, name, entry->value, instance->scope)) {
@@ -203,6 +208,14 @@ static bool attach_params(Builder *builder, const Instance *instance, Node *node
     node->name = name;
     bool declared = graph_declare_params(builder->graph, node);
     node->name = own;
+    if (declared && builder->training && !instance->shares && node->n_in > n_data) {
+        diag_error(
+            builder->diag, node->pos,
+            "'%s' has parameters, and stands outside of the networks that players update: put it into a "
+            "network file, and that under 'networks'",
+            local);
+        return false;
+    }
     if (!declared || !instance->shares || node->n_in == n_data) return declared;
     SharedParams shared = {node->in + n_data, node->n_in - n_data};
     tree_keys_add(builder->arena, &builder->shared_names, (TreeEntry){.key = name, .pos = node->pos});
@@ -219,6 +232,8 @@ static Bundle expand_operator(Builder *builder, const Instance *instance, const 
     bool good = check_arity(builder, op, use);
     good &= set_attrs(builder, instance, node, use);
     if (!good || !whole) return bundle_of(builder->arena, NULL);
+    if (op == OP_BATCH_NORM && instance->statistics)
+        node_set_string(node, A_STATISTICS, instance->statistics);
     int errors = diag_errors(builder->diag);
     good = attach_params(builder, instance, node, use->name) && graph_infer(builder->graph, node);
     if (!good) block_explain(builder, instance, errors);
@@ -232,6 +247,7 @@ static Instance *nested(Builder *builder, const Instance *parent, Definition *of
 {
     Instance *instance = ARENA_NEW(builder->arena, Instance);
     *instance = (Instance){.parent = parent, .of = of, .pos = use->pos, .shares = parent->shares};
+    instance->statistics = parent->statistics;
     instance->path = arena_printf(builder->arena, "%s%s.", parent->path, use->name);
     instance->param_path = arena_printf(builder->arena, "%s%s.", parent->param_path, use->name);
     of->used = true;
@@ -250,6 +266,22 @@ static Bundle expand_block(Builder *builder, const Instance *parent, const NodeU
     return block_apply(builder, instance, scope, use);
 }
 
+/* `batch_norm` of a node that applies a network: what normalises there in training. A network that no player
+ * updates keeps its statistics too. */
+static const char *read_policy(Builder *builder, const Tree *spec, const NetworkUse *network)
+{
+    static const char *const words[] = {"shared", "source_only", "frozen"};
+    static const char *const statistics[] = {"batch", "batch_only", "running"};
+    const Tree *tree = file_part(builder, spec, "batch_norm", TREE_SCALAR);
+    int chosen = network->owner ? 0 : 2;
+    for (int i = 0; tree && i < 3; i++)
+        if (strcmp(tree->text, words[i]) == 0) chosen = i;
+    if (tree && strcmp(tree->text, words[chosen]) != 0)
+        diag_error(builder->diag, tree->pos, "'batch_norm' is one of shared, source_only, frozen, not '%s'",
+                   tree->text);
+    return builder->training ? statistics[chosen] : NULL;
+}
+
 /* A network under `use` has parameters of its own at each use; one under `networks` has its settings and
  * parameters once. */
 static Bundle expand_network(Builder *builder, const Instance *parent, const NodeUse *use,
@@ -263,10 +295,13 @@ static Bundle expand_network(Builder *builder, const Instance *parent, const Nod
     if (network->settings) {
         instance->shares = true;
         instance->param_path = arena_printf(builder->arena, "%s.", network->name);
+        instance->statistics = read_policy(builder, use->spec, network);
         scope = block_bind(builder, instance->of, network->settings, use_keys, parent->file_scope,
                            network->pos, NULL);
         for (int i = 0; i < use->spec->n; i++)
-            if (strcmp(use->spec->entries[i].key, "op") != 0 && strcmp(use->spec->entries[i].key, "in") != 0)
+            if (strcmp(use->spec->entries[i].key, "op") != 0 &&
+                strcmp(use->spec->entries[i].key, "in") != 0 &&
+                strcmp(use->spec->entries[i].key, "batch_norm") != 0)
                 diag_error(builder->diag, use->spec->entries[i].pos,
                            "settings of the network '%s' stand under 'networks', for all its uses",
                            network->name);

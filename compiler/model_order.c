@@ -18,7 +18,9 @@ static int add_member(Builder *builder, Members *members, Member member)
         members->faulty = true;
         diag_error(builder->diag, member.pos, "the name '%s' is taken", member.name);
         diag_note(builder->diag, members->items[first].pos, "by this %s",
-                  members->items[first].kind == MEMBER_INPUT ? "input" : "node");
+                  members->items[first].kind == MEMBER_INPUT     ? "input"
+                  : members->items[first].kind == MEMBER_TUNABLE ? "tunable"
+                                                                 : "node");
         return -1;
     }
     tree_keys_add(builder->arena, &members->names, (TreeEntry){.key = member.name, .pos = member.pos});
@@ -271,8 +273,9 @@ static void order(Builder *builder, Members *members)
 
 enum { UNUSED, TAKEN, REACHED }; /* taken: some member takes it, but no output comes of that */
 
-static void mark_reached(Members *members, const Definition *of)
+static void mark_reached(Members *members, const Instance *instance)
 {
+    const Definition *of = instance->of;
     for (int i = 0; i < members->n; i++) members->items[i].state = UNUSED;
     for (int i = 0; i < members->n; i++)
         for (int j = 0; j < members->items[i].n_in; j++)
@@ -280,6 +283,7 @@ static void mark_reached(Members *members, const Definition *of)
                 members->items[members->items[i].in[j].member].state = TAKEN;
     for (int i = 0; of->outputs && i < of->outputs->n; i++)
         members->items[members->outputs[i].member].state = REACHED;
+    for (int i = 0; i < instance->n_losses; i++) members->items[members->losses[i].member].state = REACHED;
     /* In the order every member stands behind what feeds it. */
     for (int i = members->n - 1; i >= 0; i--) {
         const Member *member = &members->items[members->order[i]];
@@ -292,25 +296,34 @@ static void mark_reached(Members *members, const Definition *of)
 static void report_unused(Builder *builder, Members *members, const Instance *instance)
 {
     const Definition *of = instance->of;
-    mark_reached(members, of);
+    mark_reached(members, instance);
     for (int i = 0; i < members->n; i++) {
         const Member *member = &members->items[i];
         if (member->kind == MEMBER_INPUT && member->state != REACHED)
-            diag_error(builder->diag, member->pos, "the input '%s' of the %s '%s' reaches no output",
-                       member->name, of->kind, of->name);
+            diag_error(builder->diag, member->pos, "the input '%s' of the %s '%s' reaches no %s",
+                       member->name, of->kind, of->name, instance->n_losses > 0 ? "player's loss" : "output");
+        else if (member->kind == MEMBER_TUNABLE && member->state != REACHED)
+            diag_error(builder->diag, member->pos, "the tunable '%s' reaches no player's loss", member->name);
+        else if (member->kind == MEMBER_NODE && member->state == UNUSED && instance->n_losses > 0)
+            diag_error(builder->diag, member->pos,
+                       "the node '%s' reaches no player's loss: use it, add it to 'outputs', or remove it",
+                       member->name);
         else if (member->kind == MEMBER_NODE && member->state == UNUSED)
             diag_error(builder->diag, member->pos,
                        "the node '%s' reaches no output: add it to 'outputs', or remove it", member->name);
     }
 }
 
-static bool all_known(const Members *members, const Definition *of)
+static bool all_known(const Members *members, const Instance *instance)
 {
+    const Definition *of = instance->of;
     if (members->faulty) return false;
     for (int i = 0; i < members->n; i++)
         if (members->items[i].bad) return false;
     for (int i = 0; of->outputs && i < of->outputs->n; i++)
         if (members->outputs[i].member < 0) return false;
+    for (int i = 0; i < instance->n_losses; i++)
+        if (members->losses[i].member < 0) return false;
     return true;
 }
 
@@ -320,19 +333,23 @@ Members order_members(Builder *builder, const Instance *instance, const Instance
     const Definition *of = instance->of;
     for (int i = 0; i < n_inputs; i++)
         add_member(builder, &members,
-                   (Member){.kind = MEMBER_INPUT,
+                   (Member){.kind = inputs[i].tunable ? MEMBER_TUNABLE : MEMBER_INPUT,
                             .name = inputs[i].name,
                             .pos = inputs[i].pos,
                             .bundle = inputs[i].bundle});
     add_nodes(builder, instance, &members);
     for (int i = 0; i < members.n; i++)
-        if (members.items[i].kind != MEMBER_INPUT && members.items[i].spec->kind == TREE_MAPPING)
+        if (members.items[i].spec && members.items[i].spec->kind == TREE_MAPPING)
             read_in(builder, &members, i);
     int n_outputs = of->outputs ? of->outputs->n : 0;
     members.outputs = ARENA_ARRAY(builder->arena, Reference, n_outputs);
     for (int i = 0; i < n_outputs; i++)
         members.outputs[i] = read_reference(builder, &members, of->outputs->entries[i].value);
+    members.losses = ARENA_ARRAY(builder->arena, Reference, instance->n_losses);
+    for (int i = 0; i < instance->n_losses; i++)
+        members.losses[i] = instance->losses[i] ? read_reference(builder, &members, instance->losses[i])
+                                                : (Reference){.member = -1};
     order(builder, &members);
-    if (all_known(&members, of)) report_unused(builder, &members, instance);
+    if (all_known(&members, instance)) report_unused(builder, &members, instance);
     return members;
 }

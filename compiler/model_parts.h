@@ -1,6 +1,8 @@
 /* What the files of the model share: model.c (the driver), model_file.c (files and their definitions),
- * model_block.c (one use of a network or block), model_node.c (one node), model_program.c (programs, and
- * what networks and programs say besides nodes), model_data.c (data sets and classes).
+ * model_block.c (one use of a network or block), model_order.c (its nodes in order), model_node.c (one node),
+ * model_program.c (programs, and what networks and programs say besides nodes), model_train.c (tunables and
+ * what training is given), model_player.c and model_optimizer.c (players), model_data.c (data sets and
+ * classes).
  *
  * A file becomes Definitions, read once: its own and one per block. Each use of a definition is an Instance:
  * its settings are bound, its Members (inputs and nodes) are put in order, and each node becomes operator
@@ -46,6 +48,7 @@ typedef struct NetworkUse {
     const Tree *settings; /* mapping of `networks`, with the key `use` among the settings; else NULL */
     ModelFile *file;      /* NULL: not readable, reported */
     bool used;
+    const TreeEntry *owner; /* the player that updates it; NULL: none does */
 } NetworkUse;
 
 struct ModelFile {
@@ -78,6 +81,7 @@ typedef struct Builder {
     Diag *diag;
     Graph *graph;
     const ModelOptions *options;
+    bool training; /* this is the training form of a program with players */
     Values values;
     ModelFile *files;      /* every file read so far */
     TreeKeys shared_names; /* of operators' nodes within their network, with the network's name before it */
@@ -92,6 +96,7 @@ typedef struct InstanceInput {
     const char *name;
     Pos pos;
     Bundle bundle;
+    bool tunable; /* of a program: not a stream but a number that changes at launch */
 } InstanceInput;
 
 /* One use of a definition. */
@@ -104,6 +109,11 @@ struct Instance {
     bool shares;            /* parameters are found in Builder.shared */
     const Scope *scope;
     const Scope *file_scope; /* that of the network or program that a block stands in */
+    const char *statistics;  /* what batch_norm does in it, as its attribute says; NULL: the default */
+    /* A program's: the nodes that its players minimise, which are kept beside the outputs; NULL among them:
+     * not said. */
+    const Tree *const *losses;
+    int n_losses;
 };
 
 /* One node as it is to be made: what it says, and its inputs. */
@@ -127,12 +137,13 @@ typedef struct Reference {
 typedef struct Member {
     enum {
         MEMBER_INPUT,
+        MEMBER_TUNABLE,
         MEMBER_NODE,
         MEMBER_CHAIN, /* `1..4` as a whole: what its first reference makes */
     } kind;
     const char *name;
     Pos pos;
-    const Tree *spec; /* NODE */
+    const Tree *spec; /* NODE, CHAIN; else NULL */
     Reference *in;
     int n_in;
     bool bad;      /* reported, not to be made */
@@ -147,6 +158,7 @@ typedef struct Members {
     int n, capacity;
     TreeKeys names;
     Reference *outputs; /* one for each output of the definition */
+    Reference *losses;  /* one for each of the instance */
     int *order;
     bool faulty; /* some member could not be added */
 } Members;
@@ -167,6 +179,14 @@ void file_check_keys(Builder *builder, const Tree *mapping, const char *what, co
                      int n);
 /* The value of a key if it has the kind wanted; NULL if it is not given, or not of this kind (reported). */
 const Tree *file_part(Builder *builder, const Tree *mapping, const char *key, TreeKind kind);
+/* The number of a key, which is least to most; out stays as it is where the key is not given. False after
+ * reporting. */
+bool file_float(Builder *builder, const Tree *mapping, const char *key, const Scope *scope, double least,
+                double most, double *out);
+bool file_int(Builder *builder, const Tree *mapping, const char *key, const Scope *scope, int64_t least,
+              int64_t most, int64_t *out);
+/* The network of this name in a program; NULL after reporting. */
+NetworkUse *file_network(Builder *builder, const ModelFile *file, const Tree *name);
 /* Warns of blocks and networks of the file that no node uses. */
 void file_report_unused(Builder *builder, const ModelFile *file);
 
@@ -176,8 +196,10 @@ void file_report_unused(Builder *builder, const ModelFile *file);
  * from, else their defaults. skipped are keys of given that are no settings, NULL-terminated. */
 Scope *block_bind(Builder *builder, Definition *of, const Tree *given, const char *const *skipped,
                   const Scope *from, Pos pos, const Scope *outer);
-/* Makes the nodes of an instance, whose scope is bound, and returns its outputs. */
-Bundle block_expand(Builder *builder, Instance *instance, const InstanceInput *inputs, int n_inputs);
+/* Makes the nodes of an instance, whose scope is bound. */
+Members block_expand(Builder *builder, const Instance *instance, const InstanceInput *inputs, int n_inputs);
+/* The outputs of an instance whose nodes are made. */
+Bundle block_outputs(Builder *builder, const Instance *instance, const Members *members);
 /* A network or block applied to inputs. scope is the instance's, to which a network's sizes are added. */
 Bundle block_apply(Builder *builder, Instance *instance, Scope *scope, const NodeUse *use);
 /* Adds notes that say through which uses the message before came about, if there are more than errors
@@ -218,6 +240,37 @@ void program_check_classes(Builder *builder, const Tree *classes, const Model *m
 
 /* `classes`, `data`, `ignore_index`. */
 void model_classes(Builder *builder, const ModelFile *file, const Scope *scope, Model *model);
+
+/* ---- model_train.c ---- */
+
+/* Whether the file is a program with players. */
+bool train_has_players(const ModelFile *file);
+/* Reports what a program says about training without having players. */
+void train_check_players(Builder *builder, const ModelFile *file);
+/* The batch that the file trains with; 0: not said. */
+int64_t train_batch(Builder *builder, const ModelFile *file, const Scope *scope);
+/* Appends `tunables` to the n_inputs inputs of the program, with the values of given (the command line) or
+ * else of the file, and lists them in training. Returns how many inputs there are then. */
+int train_tunables(Builder *builder, const ModelFile *file, const Scope *scope, const Tree *given,
+                   Training *training, InstanceInput **inputs, int n_inputs);
+/* `train`, and the terms, once the nodes are made and the declared outputs are in the graph. */
+void train_finish(Builder *builder, const ModelFile *file, const Scope *scope, const Members *members,
+                  Training *training);
+
+/* ---- model_player.c ---- */
+
+/* `players`, before nodes are made: which networks they update, and in program->losses what they minimise. */
+void players_claim(Builder *builder, ModelFile *file, Instance *program);
+/* The rest, once the nodes are made. */
+void players_finish(Builder *builder, const ModelFile *file, const Scope *scope, const Members *members,
+                    Training *training);
+
+/* ---- model_optimizer.c ---- */
+
+/* `optimizer`, `clip_norm`, `schedule` and `warmup` of a player. weight_decay is that of its parameters
+ * unless a group says another. */
+void optimizer_read(Builder *builder, const TreeEntry *player, const Scope *scope, Player *out,
+                    double *weight_decay);
 
 /* ---- model_augment.c ---- */
 

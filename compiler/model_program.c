@@ -44,6 +44,7 @@ static Node *add_input(Builder *builder, const TreeEntry *entry, const Scope *sc
     const char *name = arena_printf(builder->arena, "%s%s", prefix, entry->key);
     Node *node = graph_add(builder->graph, OP_INPUT, name, entry->pos, NULL, 0);
     node_set_ints(node, A_SHAPE, dims, entry->value->n);
+    if (*prefix && entry->value->n == 3) node_set_string(node, A_DTYPE, "i32"); /* a stream's label map */
     return graph_infer(builder->graph, node) ? node : NULL;
 }
 
@@ -53,8 +54,8 @@ InstanceInput *program_inputs(Builder *builder, const Definition *of, const Scop
     InstanceInput *inputs = ARENA_ARRAY(builder->arena, InstanceInput, n);
     for (int i = 0; i < n; i++) {
         const TreeEntry *entry = &of->inputs->entries[i];
-        inputs[i] = (InstanceInput){entry->key, entry->pos,
-                                    bundle_of(builder->arena, add_input(builder, entry, scope, prefix))};
+        inputs[i] = (InstanceInput){.name = entry->key, .pos = entry->pos};
+        inputs[i].bundle = bundle_of(builder->arena, add_input(builder, entry, scope, prefix));
     }
     return inputs;
 }
@@ -84,7 +85,8 @@ InstanceInput *program_streams(Builder *builder, const Definition *of, const Sco
     InstanceInput *inputs = ARENA_ARRAY(builder->arena, InstanceInput, n);
     for (int i = 0; i < n; i++) {
         const TreeEntry *entry = &of->inputs->entries[i];
-        inputs[i] = (InstanceInput){entry->key, entry->pos, add_stream(builder, entry, scope)};
+        inputs[i] = (InstanceInput){.name = entry->key, .pos = entry->pos};
+        inputs[i].bundle = add_stream(builder, entry, scope);
     }
     return inputs;
 }
@@ -123,22 +125,6 @@ static void predict_output(Builder *builder, const ModelFile *file, const Tree *
     report_no_output(builder, name, names, graph->n_outputs);
 }
 
-static NetworkUse *find_network(Builder *builder, const ModelFile *file, const Tree *name)
-{
-    const TreeEntry *entry = tree_find(file->use_tree, name->text);
-    if (entry) return &file->uses[entry - file->use_tree->entries];
-    int n = file->use_tree ? file->use_tree->n : 0;
-    const char **names = ARENA_ARRAY(builder->arena, const char *, n);
-    for (int i = 0; i < n; i++) names[i] = file->uses[i].name;
-    const char *near = diag_nearest(name->text, names, n);
-    if (near)
-        diag_error(builder->diag, name->pos, "there is no network '%s' (did you mean '%s'?)", name->text,
-                   near);
-    else
-        diag_error(builder->diag, name->pos, "there is no network '%s' in 'networks'", name->text);
-    return NULL;
-}
-
 /* The network by itself on pictures of the program's size, with the weights that all its uses share. */
 static Bundle apply_network(Builder *builder, NetworkUse *network, const Scope *scope, Pos pos)
 {
@@ -166,7 +152,7 @@ static void predict_network(Builder *builder, ModelFile *file, const Scope *scop
 {
     const Tree *name = file_part(builder, predict, "network", TREE_SCALAR);
     const Tree *output = file_part(builder, predict, "output", TREE_SCALAR);
-    NetworkUse *network = name ? find_network(builder, file, name) : NULL;
+    NetworkUse *network = name ? file_network(builder, file, name) : NULL;
     if (!network || !network->file) return;
     Bundle bundle = apply_network(builder, network, scope, name->pos);
     if (!bundle.names) return;
@@ -184,10 +170,31 @@ static void predict_network(Builder *builder, ModelFile *file, const Scope *scop
     model->predict = result;
 }
 
+/* The inference form of a program that trains is one of its networks, which the training form takes for used.
+ */
+static bool predicts_here(Builder *builder, const ModelFile *file, const Tree *predict)
+{
+    const TreeEntry *name = tree_find(predict, "network");
+    if (builder->training) {
+        const TreeEntry *use =
+            name && name->value->kind == TREE_SCALAR ? tree_find(file->use_tree, name->value->text) : NULL;
+        if (use) file->uses[use - file->use_tree->entries].used = true;
+        return false;
+    }
+    if (!name) {
+        diag_error(builder->diag, predict ? predict->pos : file->main.pos,
+                   "a program with players says which of its networks it predicts and is validated with: "
+                   "predict: {network: NAME, output: NAME}");
+        return false;
+    }
+    return true;
+}
+
 void program_predict(Builder *builder, ModelFile *file, const Scope *scope, Model *model)
 {
     static const char *const keys[] = {"output", "network"};
     const Tree *predict = file_part(builder, file->root, "predict", TREE_MAPPING);
+    if (model->trains && !predicts_here(builder, file, predict)) return;
     if (builder->graph->n_outputs > 0) model->predict = builder->graph->outputs[0].name;
     if (!predict) return;
     file_check_keys(builder, predict, file->program ? "'predict' has" : "'predict' of a network has", keys,

@@ -68,8 +68,24 @@ static const char *nearest_setting(Values *values, const Scope *scope, const cha
     return diag_nearest(name, names, n);
 }
 
+/* Whether a program calls a tunable so: then it is said what can be done with one. */
+static bool report_tunable(Values *values, const Scope *scope, const char *name, Pos pos)
+{
+    while (scope && !tree_find(scope->tunables, name)) scope = scope->outer;
+    if (!scope) return false;
+    diag_error(
+        values->diag, pos,
+        "the tunable '%s' can't stand where a value is set: it changes at launch, and is an input of nodes, "
+        "as in {op: mul, in: [x, %s]}",
+        name, name);
+    diag_note(values->diag, tree_find(scope->tunables, name)->pos,
+              "for a value that stays, make it a setting");
+    return true;
+}
+
 static void report_unknown_setting(Values *values, const Scope *scope, const char *name, Pos pos)
 {
+    if (report_tunable(values, scope, name, pos)) return;
     const char *near = nearest_setting(values, scope, name);
     if (near)
         diag_error(values->diag, pos, "unknown setting '$%s' (did you mean '$%s'?)", name, near);
@@ -434,7 +450,8 @@ static bool reject_word(Values *values, const Tree *tree, const Scope *scope, co
                    text);
         return false;
     }
-    diag_error(values->diag, tree->pos, "%s is %s, not '%s'", what, kind, text);
+    if (!report_tunable(values, scope, text, tree->pos))
+        diag_error(values->diag, tree->pos, "%s is %s, not '%s'", what, kind, text);
     return false;
 }
 

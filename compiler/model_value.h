@@ -48,6 +48,7 @@ struct Scope {
     bool *used;           /* one for each entry of declared: set once its value is asked for */
     Symbol *symbols;
     int n_symbols;
+    const Tree *tunables; /* mapping whose keys can't stand where a value is expected; NULL: none */
 };
 
 typedef struct Values {
