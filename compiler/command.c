@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "command.h"
 #include "../codegen/cpu_target.h"
+#include "data_command.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -26,6 +27,8 @@ static const struct CommandInfo {
      command_run},
     {"bench", "FILE [--json]", "time it fused, not fused, and as im2col + OpenBLAS does it; every kernel",
      command_bench},
+    {"data", "check|convert SPEC", "prove a data set's labels; make PNGs of class ids (data --help)",
+     command_data},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -243,8 +246,7 @@ static void set_graph_folders(Command *c)
     c->model_options.graph_dirs = folders;
 }
 
-/* A file that is not here may be one of the shipped graphs. */
-static const char *find_file(Command *c, const char *name)
+const char *command_find_file(Command *c, const char *name)
 {
     if (name[0] == '/' || !access(name, F_OK)) return name;
     for (const char *const *folder = c->model_options.graph_dirs; *folder; folder++) {
@@ -268,7 +270,7 @@ static int parse_words(Command *c, int argc, char **argv)
             int status = parse_option(c, argc, argv, &i);
             if (status) return status;
         } else if (!c->file) {
-            c->file = find_file(c, argv[i]);
+            c->file = command_find_file(c, argv[i]);
         } else {
             fprintf(stderr, "segc: error: one file at a time, and '%s' is a second\n", argv[i]);
             return RT_USAGE;
@@ -306,6 +308,11 @@ int command_parse(Command *c, Arena *arena, int argc, char **argv)
         if (!strcmp(commands[i].name, argv[1])) c->run = commands[i].run;
     }
     if (!c->run) return unknown(c, "command", argv[1], known, N_COMMANDS);
+    if (c->run == command_data) { /* has options of its own */
+        c->rest = argv + 2;
+        c->n_rest = argc - 2;
+        return RT_OK;
+    }
     int status = parse_words(c, argc, argv);
     const char *error = NULL;
     if (status == RT_OK && !cpu_target(arena, c->cpu, &error)) {

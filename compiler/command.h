@@ -20,7 +20,7 @@ struct Command {
     BuildEmit emit;
     const char **outputs; /* --output */
     int n_outputs;
-    int n_rest; /* run: the program's own words, rest[0] is the file */
+    int n_rest; /* run: the program's own words, rest[0] is the file; data: what follows the command */
     char **rest;
     /* show */
     Text stage_names;
@@ -43,6 +43,9 @@ PassOptions command_outputs(Command *c, const Model *model);
 /* Fills command from argv; prints help, or what is wrong, and then returns an exit status other than 0 or
  * leaves run NULL. */
 int command_parse(Command *command, Arena *arena, int argc, char **argv);
+
+/* A file that is not here may be one of the shipped graphs: then its path, else name. */
+const char *command_find_file(Command *c, const char *name);
 
 /* The runtime archive that programs link: $SEGC_RUNTIME, beside the executable, or in ../lib/segc from it.
  * NULL: not found. */

@@ -251,14 +251,12 @@ RtStatus data_explain(const DataSet *set, size_t item, RtError *err)
 RtStatus data_read(const DataSet *set, size_t item, RtImage *image, RtLabels *labels, RtError *err)
 {
     const DataPair *pair = &set->pairs[item];
-    RtLabels none = {0};
-    *image = (RtImage){0};
-    if (!labels) labels = &none;
-    *labels = (RtLabels){0};
-    bool wanted = labels != &none && pair->label;
-    if (set->look) return data_builtin_draw(set, item, image, wanted ? labels : NULL, err);
-    RtStatus status = wanted ? read_labels(set, pair->label, labels, err) : RT_OK;
-    if (!status) status = image_read_rgb(pair->image, image, err);
-    if (status) image_labels_free(labels);
+    if (image) *image = (RtImage){0};
+    if (labels) *labels = (RtLabels){0};
+    if (!pair->label) labels = NULL;
+    if (set->look) return data_builtin_draw(set, item, image, labels, err);
+    RtStatus status = labels ? read_labels(set, pair->label, labels, err) : RT_OK;
+    if (!status && image) status = image_read_rgb(pair->image, image, err);
+    if (status && labels) image_labels_free(labels);
     return status;
 }

@@ -66,9 +66,9 @@ bool data_is_drawn(const char *spec);
 /* The size of drawn pictures whose specification does not say one. */
 void data_default_size(DataSet *set, int width, int height);
 /* Picture number item and its labels, read or drawn; to be freed by the caller. labels->classes holds the
- * classes and the ignored id (set->encoding.ignore); of a set without labels it is NULL. labels may be NULL:
- * they are not wanted, and not read. On failure both are empty. Fails as reading pictures and encoding_map
- * do, the labels first, and RT_USAGE for a size that no drawn picture has. */
+ * classes and the ignored id (set->encoding.ignore); of a set without labels it is NULL. Either may be NULL:
+ * it is not wanted, and not read. On failure both are empty. Fails as reading pictures and encoding_map do,
+ * the labels first, and RT_USAGE for a size that no drawn picture has. */
 RtStatus data_read(const DataSet *set, size_t item, RtImage *image, RtLabels *labels, RtError *err);
 /* Why item's labels have unknown pixels: reads them again, and fails with what survey_explain says. */
 RtStatus data_explain(const DataSet *set, size_t item, RtError *err);

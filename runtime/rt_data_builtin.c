@@ -107,19 +107,22 @@ void data_default_size(DataSet *set, int width, int height)
 
 RtStatus data_builtin_draw(const DataSet *set, size_t item, RtImage *image, RtLabels *labels, RtError *err)
 {
-    RtImage ids = {0};
-    if (labels) *labels = (RtLabels){0};
+    RtImage rgb = {0}, ids = {0};
     if (!set->width) return rt_fail(err, RT_BUG, "%s has no size", set->pairs[item].image);
-    RtStatus status = image_new(image, set->width, set->height, 3, err);
+    RtStatus status = image_new(&rgb, set->width, set->height, 3, err);
     if (!status) status = image_new(&ids, set->width, set->height, 1, err);
     if (!status)
         status =
-            street_draw(set->look, set->seed + item, set->width, set->height, image->pixels, ids.pixels, err);
-    if (status) image_free(image);
+            street_draw(set->look, set->seed + item, set->width, set->height, rgb.pixels, ids.pixels, err);
     if (!status && labels) {
         *labels = (RtLabels){.width = ids.width, .height = ids.height, .classes = ids.pixels};
         ids.pixels = NULL;
     }
+    if (!status && image) {
+        *image = rgb;
+        rgb.pixels = NULL;
+    }
+    image_free(&rgb);
     image_free(&ids);
     return status;
 }
