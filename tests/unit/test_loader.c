@@ -216,14 +216,14 @@ END_TEST
 /* Pictures 0..count-1 whose grey is 10 times their number and whose labels are their number. */
 static void write_set(int count)
 {
-    char list[1024] = "", name[64], line[128];
+    char list[1024], name[64];
+    int length = 0;
     for (int i = 0; i < count; i++) {
         snprintf(name, sizeof name, "img/%d.png", i);
         scratch_picture(&scratch, name, WIDTH, HEIGHT, 3, 10 * i, 10 * i);
         snprintf(name, sizeof name, "lbl/%d.png", i);
         scratch_picture(&scratch, name, WIDTH, HEIGHT, 1, i, i);
-        snprintf(line, sizeof line, "img/%d.png lbl/%d.png\n", i, i);
-        strcat(list, line);
+        length += snprintf(list + length, sizeof list - (size_t)length, "img/%d.png lbl/%d.png\n", i, i);
     }
     scratch_write(&scratch, "set.txt", list);
 }
@@ -338,7 +338,7 @@ START_TEST(kept_pictures_are_not_read_again)
     LoaderOptions options = plain(&stream, 3);
     options.cache_bytes = 3 * PIXELS * 4;
     Loader *loader = open_loader(&options);
-    /* Whoever makes batch 3 has finished all of an epoch: with the sixth batch all three are kept. */
+    /* All three are kept with the first batch; nobody still reads one after some more. */
     for (int i = 0; i < 6; i++) next(loader);
     for (int i = 0; i < 3; i++) {
         char name[32];
