@@ -65,6 +65,7 @@ typedef struct Survey {
     int64_t pixels, lost; /* lost: pixels of further values than SURVEY_MOST */
     bool grey_colors;     /* so far every RGB pixel had equal channels */
     bool by_color;        /* RGB pictures, or palettes looked up */
+    bool palettes;        /* some of them */
 } Survey;
 enum { SURVEY_MOST = 1 << 16 };
 

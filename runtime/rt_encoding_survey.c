@@ -79,6 +79,7 @@ RtStatus survey_add(Survey *survey, const Encoding *encoding, const RtLabels *la
     }
     survey->grey_colors = grey && (survey->grey_colors || survey->pixels == (int64_t)pixels);
     survey->by_color |= is_color;
+    survey->palettes |= is_color && labels->ids;
     return room ? RT_OK : rt_fail(err, RT_MACHINE, "no memory to count label values");
 }
 
@@ -196,8 +197,10 @@ static const char *cause_of_ids(SurveyValue *values, size_t count, size_t unknow
     return "the labels are of another set of classes";
 }
 
-static const char *cause_of_colors(const Survey *survey)
+static const char *cause_of_colors(const Survey *survey, size_t unknown)
 {
+    if (survey->palettes && unknown + 1 >= survey->count)
+        return "in a palette PNG the indices may be the ids: try ,encoding=train_ids";
     if (survey->grey_colors) return "every pixel is grey: these are ids, or a grey picture, saved as RGB";
     if (survey->count > 400) return "this looks like a photograph, or like labels that were smoothed";
     return "the labels are of another set of classes";
@@ -244,11 +247,11 @@ RtStatus survey_explain(const Survey *survey, const Encoding *encoding, const ch
     say_expected(encoding, expected, sizeof expected);
     const char *cause = better;
     if (!find_better(survey, encoding, better, sizeof better))
-        cause = encoding->by_color ? cause_of_colors(survey)
+        cause = encoding->by_color ? cause_of_colors(survey, unknown)
                                    : cause_of_ids(values, survey->count, unknown, encoding);
     rt_free(values);
-    return rt_fail(err, RT_BAD_INPUT, "%s: labels out of range: %s; expected %s; %s", name, listed, expected,
-                   cause);
+    return rt_fail(err, RT_BAD_INPUT, "%s: %s: %s; expected %s; %s", name,
+                   encoding->by_color ? "unknown colours" : "labels out of range", listed, expected, cause);
 }
 
 RtStatus encoding_check(const Encoding *encoding, const char *name, const RtLabels *labels, RtError *err)
