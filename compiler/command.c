@@ -131,6 +131,12 @@ static bool set_winograd(Command *c, const char *text)
     return c->no_winograd || !strcmp(text, "on");
 }
 
+static bool set_training(Command *c, const char *text)
+{
+    (void)text;
+    return c->training = true;
+}
+
 static bool set_no_fuse(Command *c, const char *text)
 {
     (void)text;
@@ -157,6 +163,7 @@ static const struct OptionInfo {
     {"--emit", "program|shared|object", "what build writes", set_emit},
     {"-o", "FILE", "where build writes it", set_out},
     {"--stage", "STAGE", "what show prints", set_stage},
+    {"--training", NULL, "show the training form of a program with players", set_training},
     {"--winograd", "on|off", "3x3 convolutions by minimal filtering (on) or all direct (off: less rounding)",
      set_winograd},
     {"--no-fuse", NULL, "a kernel for every node", set_no_fuse},

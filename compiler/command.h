@@ -14,7 +14,7 @@ struct Command {
     const char *file;
     ModelOptions model_options;
     const char *cpu;
-    bool no_fuse, no_reuse, no_winograd, json;
+    bool no_fuse, no_reuse, no_winograd, json, training;
     int64_t runs, threads; /* of bench; 0: not said */
     const char *stage, *out;
     BuildEmit emit;

@@ -72,7 +72,8 @@ static Build *compile(Command *c, Model *model, void (*stage)(void *, const char
 {
     Stats *stats = stats_collect(c->arena, model, STATS_UNKNOWN);
     BuildOptions options = {.cpu = c->cpu,
-                            .passes = command_outputs(c, model),
+                            .passes = model->training ? (PassOptions){0} : command_outputs(c, model),
+                            .training = model->training,
                             .no_fuse = c->no_fuse,
                             .no_winograd = c->no_winograd,
                             .no_reuse = c->no_reuse,
@@ -98,6 +99,18 @@ static void print_players(const Training *training)
                player->loss->name, optimizers[player->optimizer.kind], player->optimizer.lr, player->n_params,
                (long long)elements);
     }
+}
+
+/* The file's program for inference, and, where it has players, the one that trains. */
+static Build *compile_both(Command *c)
+{
+    Model *model = command_load(c);
+    Build *build = model ? compile(c, model, NULL) : NULL;
+    if (!build || !model->trains) return build;
+    c->model_options.training = true;
+    Model *trained = command_load(c);
+    build->training = trained ? compile(c, trained, NULL) : NULL;
+    return build->training ? build : NULL;
 }
 
 int command_check(Command *c)
@@ -126,6 +139,7 @@ static void keep_stage(void *user, const char *stage, const char *text)
 int command_show(Command *c)
 {
     if (!c->stage) return fail_usage("show needs --stage NAME", "");
+    c->model_options.training = c->training;
     Model *model = command_load(c);
     if (!model) return RT_BAD_INPUT;
     if (!strcmp(c->stage, "dot")) return print_text(graph_dot(model->graph));
@@ -155,9 +169,7 @@ int command_stats(Command *c)
 int command_build(Command *c)
 {
     if (!c->out) return fail_usage("build needs -o FILE", "");
-    Model *model = command_load(c);
-    if (!model) return RT_BAD_INPUT;
-    Build *build = compile(c, model, NULL);
+    const Build *build = compile_both(c);
     if (!build) return RT_BAD_INPUT;
     const char *archive = command_runtime_archive(c), *error = NULL;
     if (!archive && c->emit != EMIT_OBJECT)
@@ -168,14 +180,19 @@ int command_build(Command *c)
 
 int command_run(Command *c)
 {
-    Model *model = command_load(c);
-    if (!model) return RT_BAD_INPUT;
-    Build *build = compile(c, model, NULL);
+    const Build *build = compile_both(c);
     if (!build) return RT_BAD_INPUT;
     const char *error = NULL;
-    BuildJit *jit = build_jit(build, &error);
-    if (!jit) return fail_machine(error);
-    int status = segrt_main(c->n_rest, c->rest, build_program(jit));
+    BuildJit *jit = build_jit(build, &error), *trains = NULL;
+    if (jit && build->training) trains = build_jit(build->training, &error);
+    int status = RT_MACHINE;
+    if (error)
+        fail_machine(error);
+    else {
+        if (trains) build_jit_join(jit, trains);
+        status = segrt_main(c->n_rest, c->rest, build_program(jit));
+    }
+    build_jit_free(trains);
     build_jit_free(jit);
     return status;
 }
