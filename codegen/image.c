@@ -94,8 +94,10 @@ static ProgramRef write_tensors(Image *image)
     for (int i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i]->op == OP_INPUT)
             tensors[n++] = describe(image, graph->nodes[i], graph->nodes[i]->name, ROLE_INPUT);
-    for (int i = 0; i < graph->n_outputs; i++)
-        tensors[n++] = describe(image, graph->outputs[i].node, graph->outputs[i].name, ROLE_OUTPUT);
+    for (int i = 0; i < graph->n_outputs; i++) {
+        tensors[n] = describe(image, graph->outputs[i].node, graph->outputs[i].name, ROLE_OUTPUT);
+        tensors[n++].align_corners = graph->outputs[i].align_corners;
+    }
     for (int i = 0; i < graph->n_params; i++) {
         const Node *param = graph->params[i];
         ProgramRole role = !has_memory(image, param)       ? ROLE_UNUSED

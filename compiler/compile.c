@@ -1,6 +1,8 @@
 /* The whole compiler but the writing of machine code. */
 #include "compile.h"
 
+#include "scores.h"
+
 static void tell_pass(void *user, const PassReport *report)
 {
     const CompileOptions *options = user;
@@ -33,6 +35,7 @@ Plan *compile_graph(Graph *graph, const CompileOptions *options)
     CompileOptions *told = ARENA_NEW(graph->arena, CompileOptions);
     *told = *options;
     if (!pass_run_all(graph, &options->passes, tell_pass, told)) return NULL;
+    if (options->passes.want_classes) scores_expose(graph);
     if (!options->target->blas) pack_filters(graph, options->target);
     TELL("packed", graph_text(graph));
     Layout *layout = layout_assign(graph, options->target);

@@ -148,7 +148,7 @@ bool graph_declare_params(Graph *graph, Node *node)
 
 void graph_output(Graph *graph, const char *name, Node *node)
 {
-    Output output = {arena_strdup(graph->arena, name), node};
+    Output output = {.name = arena_strdup(graph->arena, name), .node = node};
     ARENA_PUSH(graph->arena, graph->outputs, graph->n_outputs, graph->cap_outputs, output);
 }
 

@@ -77,6 +77,7 @@ struct Node {
 typedef struct Output {
     const char *name;
     Node *node;
+    bool align_corners; /* of scores.h's: which enlargement leads from it to the classes */
 } Output;
 
 /* A parameter that a run changes (its attribute `updated` is set): when everything that reads it is done, it

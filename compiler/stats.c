@@ -133,7 +133,7 @@ Stats *stats_collect(Arena *arena, const Model *model, int64_t memory_peak)
         Node *node = graph->nodes[i];
         if (!(node->mark & NEEDED_BY_PREDICTION)) continue;
         OpClass class = op_info(node->op)->class;
-        if (node->op == OP_INPUT) inputs[stats->n_inputs++] = (Output){node->name, node};
+        if (node->op == OP_INPUT) inputs[stats->n_inputs++] = (Output){.name = node->name, .node = node};
         if (class == CLASS_SOURCE) continue;
         StatsNode row = count_node(node);
         stats->nodes[stats->n_nodes++] = row;

@@ -72,7 +72,9 @@ typedef struct ProgramTensor {
     float init_value; /* see ProgramInit; for KAIMING the fan */
     uint32_t block;   /* 1: dense. More: parameters and states of rank 4 that updates change lie as
                          [d0][ceil(d1/block)][d2][d3][block], whatever stands beyond d1 */
-    uint32_t reserved;
+    /* Of the output "classes.scores", what "classes" are the greatest of, maybe of fewer pixels: how it is
+       enlarged (bilinear) to them. 1: corners on corners, 0: outline on outline */
+    uint32_t align_corners;
     int64_t dims[PROGRAM_MAX_RANK];
     uint64_t offset, bytes; /* in its space, of the dense form; none for ROLE_UNUSED */
 } ProgramTensor;

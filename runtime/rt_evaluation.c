@@ -17,12 +17,30 @@ static void note_size(LabelSizes *sizes, int width, int height)
     if (height > sizes->most_height) sizes->most_height = height;
 }
 
+/* At the labels' size, at which post-processing sees the picture too. */
+static RtStatus find_classes(const Evaluation *eval, int64_t slot, RtImage *classes, RtError *err)
+{
+    int width = eval->labels[slot].width, height = eval->labels[slot].height;
+    if (!eval->crf) return picture_classes_at(eval->session, slot, width, height, classes, err);
+    const RtImage *picture = &eval->pictures[slot];
+    RtImage resized = {0};
+    RtStatus status = RT_OK;
+    if (picture->width != width || picture->height != height) {
+        status = image_resize_bilinear(picture, width, height, &resized, err);
+        picture = &resized;
+    }
+    if (!status) status = crf_picture(eval->session, slot, picture, eval->crf, classes, err);
+    image_free(&resized);
+    return status;
+}
+
 static RtStatus compare(void *context, size_t item, int64_t slot, RtError *err)
 {
     Evaluation *eval = context;
     RtLabels *labels = &eval->labels[slot];
     RtImage classes = {0};
-    RtStatus status = picture_classes_at(eval->session, slot, labels->width, labels->height, &classes, err);
+    RtStatus status = find_classes(eval, slot, &classes, err);
+    image_free(&eval->pictures[slot]);
     if (status) return status;
     size_t pixels = (size_t)labels->width * (size_t)labels->height;
     metrics_add(&eval->metrics, labels->classes, classes.pixels, pixels);
@@ -68,19 +86,20 @@ static RtStatus read_pair(Evaluation *eval, size_t item, RtImage *image, RtLabel
 
 static RtStatus eval_one(Evaluation *eval, Batch *batch, size_t item, RtError *err)
 {
-    RtImage image = {0};
-    RtLabels *labels = &eval->labels[batch_next_slot(batch)];
+    int64_t slot = batch_next_slot(batch);
+    RtImage *image = &eval->pictures[slot];
+    RtLabels *labels = &eval->labels[slot];
     bool refused = false;
-    RtStatus status = read_pair(eval, item, &image, labels, &refused, err);
+    RtStatus status = read_pair(eval, item, image, labels, &refused, err);
     if (!status) {
-        status = batch_add(batch, item, &image, err);
+        status = batch_add(batch, item, image, err);
     } else if (status == RT_BAD_INPUT && !refused) {
         eval->failed++;
         eval->told(eval->context, NULL, err->text);
         image_labels_free(labels);
+        image_free(image);
         status = RT_OK;
     }
-    image_free(&image);
     return status;
 }
 
@@ -90,12 +109,15 @@ static RtStatus eval_all(Evaluation *eval, RtError *err)
     RtStatus status = batch_open(&batch, eval->session, compare, eval, err);
     if (status) return status;
     eval->labels = rt_alloc((size_t)batch.size * sizeof *eval->labels);
-    if (!eval->labels)
+    eval->pictures = rt_alloc((size_t)batch.size * sizeof *eval->pictures);
+    if (!eval->labels || !eval->pictures)
         status = rt_fail(err, RT_MACHINE, "no memory for a batch of %lld labels", (long long)batch.size);
     for (size_t i = 0; i < eval->set.count && !status; i++) status = eval_one(eval, &batch, i, err);
     if (!status) status = batch_flush(&batch, err);
     for (int64_t slot = 0; eval->labels && slot < batch.size; slot++) image_labels_free(&eval->labels[slot]);
+    for (int64_t slot = 0; eval->pictures && slot < batch.size; slot++) image_free(&eval->pictures[slot]);
     rt_free(eval->labels);
+    rt_free(eval->pictures);
     batch_close(&batch);
     return status;
 }

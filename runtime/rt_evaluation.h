@@ -13,6 +13,7 @@
 #ifndef RT_EVALUATION_H
 #define RT_EVALUATION_H
 
+#include "rt_crf.h"
 #include "rt_data.h"
 #include "rt_metrics.h"
 #include "segrt.h"
@@ -34,10 +35,12 @@ typedef struct Evaluation {
     Metrics metrics; /* of the last run */
     LabelSizes sizes;
     size_t done, failed;
-    int64_t unknown; /* pixels whose colour is none of the encoding's */
+    int64_t unknown;        /* pixels whose colour is none of the encoding's */
+    const CrfSettings *crf; /* post-processing, to be set after evaluation_open; NULL: none */
     /* While it runs: */
     SegrtSession *session;
-    RtLabels *labels; /* by slot of the batch: what waits for its prediction */
+    RtLabels *labels;  /* by slot of the batch: what waits for its prediction */
+    RtImage *pictures; /* likewise */
     EvaluationToldFn *told;
     void *context;
 } Evaluation;

@@ -91,6 +91,13 @@ static RtStatus set_value(const Option *option, const char *text, RtError *err)
     return RT_OK;
 }
 
+/* Whether text is "NAME=...". */
+static bool is_setting(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789");
+    return length && text[length] == '=';
+}
+
 /* Reads the option at argv[*at], and moves *at to its last word. */
 static RtStatus take_option(const Option *options, int argc, char **argv, int *at, RtError *err)
 {
@@ -107,6 +114,11 @@ static RtStatus take_option(const Option *options, int argc, char **argv, int *a
     if (option->kind == OPTION_FLAG) {
         if (value) return rt_fail(err, RT_USAGE, "%s takes no value", option->name);
         *(bool *)option->value = true;
+        return RT_OK;
+    }
+    if (option->kind == OPTION_SETTINGS) {
+        if (!value && *at + 1 < argc && is_setting(argv[*at + 1])) value = argv[++*at];
+        *(const char **)option->value = value ? value : "";
         return RT_OK;
     }
     if (!value && *at + 1 >= argc)

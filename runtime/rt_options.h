@@ -22,6 +22,9 @@
 #include <stdio.h>
 
 typedef enum OptionKind {
+    /* value: const char *, "NAME=VALUE,..."; "" when the option stands alone. The next word is its value only
+       if it begins with a NAME of letters and digits and a '='. */
+    OPTION_SETTINGS,
     OPTION_FLAG,  /* value: bool, set to true */
     OPTION_COUNT, /* value: int64_t, whole, from minimum up */
     OPTION_TEXT,  /* value: const char *, not empty */

@@ -82,3 +82,10 @@ const ProgramTensor *program_prediction(const ProgramHeader *header)
     }
     return ids ? ids : scores;
 }
+
+const ProgramTensor *program_scores(const ProgramHeader *header)
+{
+    const ProgramTensor *scores = program_find(header, ROLE_OUTPUT, "classes.scores");
+    if (!scores) scores = program_prediction(header);
+    return scores && scores->dtype == DTYPE_F32 && scores->rank == 4 ? scores : NULL;
+}

@@ -27,5 +27,8 @@ const ProgramTensor *program_picture(const ProgramHeader *header);
 /* The output that classes are read from: one of [N,H,W] in i32 or u8 (class ids), "classes" before others;
  * else one of [N,C,H,W] in f32 (scores, to be compared); else NULL. */
 const ProgramTensor *program_prediction(const ProgramHeader *header);
+/* The output f32[N,C,H,W] that these classes are the greatest of: "classes.scores", or the prediction itself
+ * when it is scores; else NULL. */
+const ProgramTensor *program_scores(const ProgramHeader *header);
 
 #endif

@@ -10,6 +10,7 @@ typedef struct EvalVerb {
     VerbSession wish;
     const char *spec;
     bool json;
+    VerbCrf crf;
     Evaluation evaluation;
     SegrtSession *session;
     Progress progress;
@@ -89,7 +90,9 @@ static RtStatus evaluate(EvalVerb *verb, RtError *err)
 static RtStatus run_eval(EvalVerb *verb, const VerbCall *call, RtError *err)
 {
     Evaluation *eval = &verb->evaluation;
-    RtStatus status = evaluation_open(eval, call->program->header, verb->spec, err);
+    RtStatus status = verb_crf(&verb->crf, call->program->header, err);
+    if (!status) status = evaluation_open(eval, call->program->header, verb->spec, err);
+    if (verb->crf.text) eval->crf = &verb->crf.settings;
     if (!status) status = verb_open(call, &verb->wish, &verb->session, err);
     if (!status) status = evaluate(verb, err);
     if (status) return status;
@@ -107,6 +110,7 @@ RtStatus verb_eval(VerbCall *call, RtError *err)
     const Option options[] = {
         {"--data", 0, OPTION_TEXT, &verb.spec, "SPEC", "labelled pictures, see below", 0},
         {"--json", 0, OPTION_FLAG, &verb.json, NULL, "print JSON", 0},
+        VERB_CRF_OPTION(verb.crf),
         VERB_SESSION_OPTIONS(verb.wish),
         {0},
     };
@@ -114,7 +118,8 @@ RtStatus verb_eval(VerbCall *call, RtError *err)
     if (call->help) {
         verb_explain_data();
         printf("Labels are PNGs of class ids, grey or palette, unless the encoding says otherwise. They are\n"
-               "compared at their own size: predictions are resized to it by nearest neighbour.\n");
+               "compared at their own size: predictions are resized to it by nearest "
+               "neighbour.\n" VERB_CRF_HELP);
     }
     if (status || call->help) return status;
     status = verb_no_operands(call, err);

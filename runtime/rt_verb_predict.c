@@ -1,6 +1,7 @@
 /* `PROG predict`: class ids, colours and overlays for pictures. A picture that cannot be read is named, the
  * others are done; a result that cannot be written ends it. */
 #include "rt_batch.h"
+#include "rt_crf.h"
 #include "rt_data.h"
 #include "rt_output.h"
 #include "rt_panel.h"
@@ -22,6 +23,7 @@ typedef struct Predict {
     const char *folder;
     bool color, overlay;
     const char *panel_path; /* NULL: no panel */
+    VerbCrf crf;
     const ProgramHeader *header;
     RtPalette palette;
     const char *suffixes[MOST_SUFFIXES];
@@ -95,8 +97,11 @@ static RtStatus save(void *context, size_t item, int64_t slot, RtError *err)
     Predict *predict = context;
     Waiting *waiting = &predict->waiting[slot];
     RtImage classes = {0};
-    RtStatus status = picture_classes_at(predict->session, slot, waiting->picture.width,
-                                         waiting->picture.height, &classes, err);
+    const RtImage *picture = &waiting->picture;
+    RtStatus status =
+        predict->crf.text
+            ? crf_picture(predict->session, slot, picture, &predict->crf.settings, &classes, err)
+            : picture_classes_at(predict->session, slot, picture->width, picture->height, &classes, err);
     if (!status) status = write_results(predict, item, waiting, &classes, err);
     if (!status && predict->panel_path) status = add_to_panel(predict, waiting, &classes, err);
     image_free(&classes);
@@ -241,6 +246,7 @@ static RtStatus plan_files(Predict *predict, const VerbCall *call, RtError *err)
 static RtStatus run_predict(Predict *predict, const VerbCall *call, RtError *err)
 {
     RtStatus status = picture_check(predict->header, err);
+    if (!status) status = verb_crf(&predict->crf, predict->header, err);
     if (!status) status = plan_files(predict, call, err);
     if (!status) status = verb_open(call, &predict->wish, &predict->session, err);
     if (status) return status;
@@ -270,6 +276,7 @@ RtStatus verb_predict(VerbCall *call, RtError *err)
         {"--overlay", 0, OPTION_FLAG, &predict.overlay, NULL, "write NAME_overlay.png too", 0},
         {"--panel", 0, OPTION_TEXT, &predict.panel_path, "FILE", "write pictures and results side by side",
          0},
+        VERB_CRF_OPTION(predict.crf),
         VERB_SESSION_OPTIONS(predict.wish),
         {0},
     };
@@ -280,7 +287,7 @@ RtStatus verb_predict(VerbCall *call, RtError *err)
             "pixel, at the picture's size. Pictures of another size than the network's are resized to it\n"
             "(bilinear, antialiased), and the classes back (nearest).\n"
             "builtin:rendered:COUNT instead draws streets (then ,seed=S and ,size=HxW if wanted), writes\n"
-            "them as NAME_picture.png, and their true classes in colour as NAME_truth.png.\n");
+            "them as NAME_picture.png, and their true classes in colour as NAME_truth.png.\n" VERB_CRF_HELP);
     if (status || call->help) return status;
     if (!call->argc) return rt_fail(err, RT_USAGE, "no pictures given");
     if (!predict.folder) return rt_fail(err, RT_USAGE, "no folder for the results given: add -o DIR");

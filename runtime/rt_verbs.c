@@ -69,6 +69,14 @@ RtStatus verb_open(const VerbCall *call, const VerbSession *wish, SegrtSession *
     return status;
 }
 
+RtStatus verb_crf(VerbCrf *crf, const ProgramHeader *header, RtError *err)
+{
+    if (!crf->text) return RT_OK;
+    crf->settings = crf_defaults();
+    RtStatus status = crf_parse(crf->text, &crf->settings, err);
+    return status ? status : crf_check(header, err);
+}
+
 /* The one piece of global state: signals have no other way to reach us. */
 static volatile sig_atomic_t interrupt;
 

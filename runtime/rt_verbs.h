@@ -5,6 +5,7 @@
 #define RT_VERBS_H
 
 #include "program.h"
+#include "rt_crf.h"
 #include "rt_options.h"
 #include "segrt.h"
 
@@ -53,6 +54,24 @@ typedef struct VerbSession {
 
 /* Opens it and sets its weights; on failure *session is NULL. */
 RtStatus verb_open(const VerbCall *call, const VerbSession *wish, SegrtSession **session, RtError *err);
+
+/* The post-processing that verbs which predict offer. */
+typedef struct VerbCrf {
+    const char *text; /* NULL: none */
+    CrfSettings settings;
+} VerbCrf;
+
+#define VERB_CRF_OPTION(crf)                                                                                 \
+    {                                                                                                        \
+        "--crf", 0, OPTION_SETTINGS, &(crf).text, "[SETTINGS]",                                              \
+            "move edges to the picture's by a CRF, see below", 0                                             \
+    }
+#define VERB_CRF_HELP                                                                                        \
+    "--crf alone is --crf w1=4,xy=67,rgb=3,w2=3,gxy=3,iterations=10: weight and deviations (pixels, grey\n"  \
+    "levels) of the bilateral kernel, weight and deviation of the spatial one; name those to change.\n"
+
+/* Fills the settings, if there are any, and does crf_check. */
+RtStatus verb_crf(VerbCrf *crf, const ProgramHeader *header, RtError *err);
 
 /* From now on, an interrupt (SIGINT, SIGTERM) only sets a flag, so that no file stays half-written; a second
  * one ends the process as usual. rt_main.c ends the process by the same signal when the verb is done. */

@@ -148,6 +148,80 @@ START_TEST(info_of_a_program_for_another_machine)
 }
 END_TEST
 
+/* Scores are the prediction of this one. */
+static void give_scores(void)
+{
+    tiny_free(&tiny);
+    tiny.no_classes = true;
+    tiny_build(&tiny);
+}
+
+/* Red, with a green pixel: to the network, that is of another class. */
+static void write_speck(const char *name)
+{
+    RtImage image = {0};
+    ck_assert_int_eq(image_new(&image, 8, 6, 3, NULL), RT_OK);
+    for (int i = 0; i < 8 * 6; i++) image.pixels[i * 3] = 250;
+    memcpy(image.pixels + 20 * 3, "\x78\x80\0", 3);
+    ck_assert_int_eq(image_write_png(scratch_path(&scratch, name), image.pixels, 8, 6, 3, NULL, NULL), RT_OK);
+    image_free(&image);
+}
+
+START_TEST(predict_with_a_crf)
+{
+    give_scores();
+    write_speck("speck.png");
+    write_photo("green.png", 19, 5, 1);
+    ck_assert_int_eq(
+        CALL("predict", "speck.png", "green.png", "--weights", "w.safetensors", "-o", "with", "--crf"),
+        RT_OK);
+    check_classes("with/speck.png", 8, 6, 0);
+    check_classes("with/green.png", 19, 5, 1);
+    ck_assert_int_eq(
+        CALL("predict", "--crf", "w1=0,w2=0", "speck.png", "--weights", "w.safetensors", "-o", "off"), RT_OK);
+    RtLabels labels = {0};
+    ck_assert_int_eq(image_read_labels(scratch_path(&scratch, "off/speck.png"), &labels, NULL), RT_OK);
+    for (int i = 0; i < 8 * 6; i++) ck_assert_uint_eq(labels.ids[i], i == 20);
+    image_labels_free(&labels);
+}
+END_TEST
+
+START_TEST(crf_refuses)
+{
+    write_speck("speck.png");
+    ck_assert_int_eq(CALL("predict", "speck.png", "-o", "out", "--crf=w4=1"), RT_USAGE);
+    HAS(err, "--crf w4=1: expected NAME=VALUE, with a NAME of w1, xy, rgb, w2, gxy, iterations");
+    ck_assert_int_eq(CALL("eval", "--data", "builtin:rendered:1", "--crf", "xy=0"), RT_USAGE);
+    HAS(err, "--crf xy=0: expected a number from 0.1 to 1e6");
+    ck_assert_int_eq(CALL("predict", "--help"), RT_OK);
+    HAS(out, "--crf [SETTINGS]");
+    HAS(out, "w1=4,xy=67,rgb=3,w2=3,gxy=3,iterations=10");
+    tiny_free(&tiny);
+    tiny.no_scores = true;
+    tiny_build(&tiny);
+    ck_assert_int_eq(CALL("predict", "speck.png", "-o", "out", "--crf"), RT_USAGE);
+    HAS(err, "tiny has no scores of classes, which --crf needs (`info` lists the outputs)");
+}
+END_TEST
+
+/* The label is of another size, so that the picture is seen at that. */
+START_TEST(eval_with_a_crf)
+{
+    give_scores();
+    write_speck("speck.png");
+    unsigned char ids[16 * 12] = {0};
+    ck_assert_int_eq(image_write_png(scratch_path(&scratch, "label.png"), ids, 16, 12, 1, NULL, NULL), RT_OK);
+    FILE *list = fopen(scratch_path(&scratch, "list.txt"), "w");
+    fputs("speck.png label.png\nspeck.png label.png\nspeck.png label.png\n", list);
+    fclose(list);
+    ck_assert_int_eq(CALL("eval", "--data", "list.txt", "--weights", "w.safetensors", "--json"), RT_OK);
+    HAS(out, "\"pixel_accuracy\": 0.97");
+    ck_assert_int_eq(CALL("eval", "--data", "list.txt", "--weights", "w.safetensors", "--json", "--crf"),
+                     RT_OK);
+    HAS(out, "\"pixel_accuracy\": 1,");
+}
+END_TEST
+
 START_TEST(predict_writes_classes_at_the_pictures_size)
 {
     write_photo("red.png", 8, 6, 0);
@@ -429,6 +503,9 @@ Suite *verbs_suite(void)
     tcase_add_test(tests, usage);
     tcase_add_test(tests, info);
     tcase_add_test(tests, info_of_a_program_for_another_machine);
+    tcase_add_test(tests, predict_with_a_crf);
+    tcase_add_test(tests, crf_refuses);
+    tcase_add_test(tests, eval_with_a_crf);
     tcase_add_test(tests, predict_writes_classes_at_the_pictures_size);
     tcase_add_test(tests, predict_from_scores);
     tcase_add_test(tests, predict_takes_bgr);
