@@ -123,6 +123,8 @@ static void add_found(Walk *walk)
 {
     struct stat info;
     void *found = walk->found;
+    Words words = {0}; /* a word that stands in two folders' names means the same in both */
+    if (!matches(walk->pattern, walk->path + walk->root, &words)) return;
     if (stat(walk->path, &info) || S_ISDIR(info.st_mode)) return;
     bool room = data_grow(&found, walk->count, &walk->capacity, sizeof *walk->found);
     walk->found = found;
