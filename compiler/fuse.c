@@ -51,14 +51,20 @@ static bool has_depthwise_inside(const Fuser *f, const Node *node)
 static bool reads_once(const Fuser *f, const Node *user, const Node *in)
 {
     if (!is_elementwise(user) && has_depthwise_inside(f, in)) return false;
+    if (op_is_sum(user->op) && user->op != OP_BATCH_STATISTICS)
+        return is_elementwise(in) && same_domain(f, user->in[0], in);
     switch (user->op) {
     case OP_RELAYOUT:
     case OP_PACK_FILTER: return true;
+    case OP_ELEMENT_SUMS:
     case OP_GLOBAL_AVG_POOL: return is_elementwise(in);
     case OP_ARGMAX: return is_elementwise(in) || is_resize_of_rows(in);
     case OP_SGD:
     case OP_ADAM: return in == user->in[1] && is_elementwise(in) && same_domain(f, user, in);
-    default: return is_elementwise(user) && same_domain(f, user, in);
+    /* What is repeated is read in any layout. */
+    default:
+        return is_elementwise(user) &&
+               (same_domain(f, user, in) || (in->op == OP_EXPAND && type_equal(user->type, in->type)));
     }
 }
 
@@ -77,7 +83,7 @@ static bool has_value_rule(const Node *node)
 static int own_buffers(const Node *node)
 {
     if (conv_uses_template(node)) return 6;
-    return 1 + node->n_in + (node->op == OP_RESIZE ? 6 : 0);
+    return 1 + node->n_in + (node->op == OP_RESIZE ? 6 : op_is_sum(node->op) ? 1 : 0);
 }
 
 /* Whether a kernel of both is not too large. The value in between needs no buffer then, on either side. */

@@ -77,8 +77,15 @@ Halo conv_halo(const Node *node, const Target *target)
 
 static bool is_plain_by_nature(Op op)
 {
-    return op == OP_SOFTMAX || op == OP_LOG_SOFTMAX || op == OP_ARGMAX || op == OP_FLATTEN ||
-           op == OP_RESHAPE;
+    return op == OP_SOFTMAX || op == OP_LOG_SOFTMAX || op == OP_SOFTMAX_GRAD || op == OP_LOG_SOFTMAX_GRAD || op == OP_ARGMAX || op == OP_FLATTEN ||
+           op == OP_RESHAPE || op == OP_LOSS_PASS || op == OP_ELEMENT_SUMS;
+}
+
+/* Filters that a run changes, and their gradients, lie in blocks of input channels, so that optimisers walk
+ * over both side by side. A few channels would leave most of a block empty. */
+static int filter_block(const Node *node, int vector)
+{
+    return node->type.dtype == F32 && node->type.rank == 4 && node->type.dim[1] > 4 ? vector : 1;
 }
 
 /* Block of the layout in which node makes its value, once its inputs' are known. */
@@ -86,7 +93,9 @@ static int block_made(const Node *node, const int *block, int vector)
 {
     const OpInfo *info = op_info(node->op);
     if (node->op == OP_RELAYOUT) return (int)node_int(node, A_BLOCK);
-    if (node->op == OP_PACK_FILTER || is_plain_by_nature(node->op)) return 1;
+    if (node->op == OP_PACK_FILTER || is_plain_by_nature(node->op) || op_is_sum(node->op)) return 1;
+    if (node->op == OP_PARAM && node_bool(node, A_UPDATED)) return filter_block(node, vector);
+    if (node->op == OP_CONV2D_GRAD_FILTER) return filter_block(node, vector);
     if (info->class == CLASS_SOURCE) return 1;
     if (info->class == CLASS_OPTIMIZER) return block[node->in[0]->id];
     if (info->class == CLASS_CONTRACTION && node->type.rank == 4) return vector;

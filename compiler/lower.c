@@ -165,7 +165,7 @@ Expr *lower_value(Lowering *l, const Node *node, const Coord *at)
     if (node == l->group->anchor) return anchor_value(l, node, at);
     if (!in_group(l, node)) return load(l, node, at, NULL);
     const OpInfo *info = op_info(node->op);
-    return info->class == CLASS_ELEMENTWISE ? elementwise(l, node, at) : info->lower(l, node, at);
+    return info->lower ? info->lower(l, node, at) : elementwise(l, node, at);
 }
 
 Expr *lower_value_if(Lowering *l, const Node *node, const Coord *at, Expr *guard)
@@ -418,6 +418,10 @@ static void lower_group(StepList *list, const Fusion *fusion, const Group *group
         (blas ? lower_blas : lower_template)(list, fusion, group);
         return;
     }
+    if (group->kind == GROUP_LOOPS && op_is_sum(group->root->op)) {
+        lower_sum(list, fusion, group);
+        return;
+    }
     Step step = lower_new_step(fusion, group);
     LoopBuilder b = loop_builder(list->arena, lower_kind(fusion, group));
     Lowering l = {.arena = list->arena,
@@ -431,6 +435,12 @@ static void lower_group(StepList *list, const Fusion *fusion, const Group *group
         lower_part(&l, group->root, group->part);
     else if (op == OP_SOFTMAX || op == OP_LOG_SOFTMAX)
         lower_softmax_kernel(&l, group->root);
+    else if (op == OP_SOFTMAX_GRAD || op == OP_LOG_SOFTMAX_GRAD)
+        lower_softmax_grad_kernel(&l, group->root);
+    else if (op == OP_LOSS_PASS)
+        lower_loss_kernel(&l, group->root);
+    else if (op == OP_ELEMENT_SUMS)
+        lower_element_sums(&l, group->root);
     else if (op == OP_PACK_FILTER)
         lower_pack_kernel(&l, group->root);
     else if (op_info(op)->class == CLASS_OPTIMIZER)

@@ -72,10 +72,17 @@ typedef struct Lowering {
 Expr *lower_value(Lowering *l, const Node *node, const Coord *at);
 /* The same, 0 where guard is false (nothing is read there). */
 Expr *lower_value_if(Lowering *l, const Node *node, const Coord *at, Expr *guard);
+/* The axis of the view (0 N, 1 C, 2 H, 3 W) that dimension dim of a tensor of this rank is. */
+int view_axis(int rank, int64_t dim);
+/* The coordinate along an axis of the view. */
+Expr **coord_axis(Coord *at, int axis);
 /* Channel of a coordinate as one expression. */
 Expr *coord_channel(Lowering *l, const Coord *at);
 /* The buffer of a constant table (int32 or float, copied). */
 int lower_table(Lowering *l, const char *name, Dtype dtype, const void *data, int64_t elements);
+/* Where sample o of a bilinear enlargement lies between those of the input along an axis, before the border (below
+ * 0 it is the first sample's, past in-1 the last's); factor: its scale_factor, 0 for a size. In lower_window.c. */
+double resize_position(int64_t in, int64_t out, bool align_corners, double factor, int64_t o);
 /* The buffer of a storage, added to the step on first use. */
 int lower_storage(Lowering *l, Storage *storage, BufferRole role);
 /* Index of an element in its storage. */
@@ -83,9 +90,18 @@ Expr *place_index(Lowering *l, const Place *place, const Coord *at);
 
 /* Kernels with loops of their own, in lower_layout.c and lower_reduce.c. */
 void lower_softmax_kernel(Lowering *l, const Node *node);
+void lower_loss_kernel(Lowering *l, const Node *node);  /* loss_pass */
+void lower_element_sums(Lowering *l, const Node *node); /* element_sums */
+void lower_softmax_grad_kernel(Lowering *l, const Node *node);
 void lower_pack_kernel(Lowering *l, const Node *node);
 /* lower_optim.c */
 void lower_optimizer_kernel(Lowering *l, const Node *node);
+/* lower_norm.c: row `row` of a table [rows,C] at the channel of a coordinate in a value of this rank, and
+ * 1 / sqrt(variance + eps) of statistics, with the node's eps. */
+Expr *lower_channel_value(Lowering *l, const Node *table, int rank, int row, const Coord *at);
+Expr *lower_deviation(Lowering *l, const Node *node, const Node *statistics, int rank, const Coord *at);
+/* lower_sum.c, of operators for which op_is_sum: a step for the pieces, and one for what they make together. */
+void lower_sum(StepList *list, const Fusion *fusion, const Group *group);
 /* lower_conv.c: one step per phase. */
 void lower_template(StepList *list, const Fusion *fusion, const Group *group);
 /* A step for the group with its name and counts, no kernel yet; what its kernel is called; adding it once it

@@ -26,15 +26,14 @@ Expr *global_avg_pool_lower(Lowering *l, const Node *node, const Coord *at)
     return expr_op2(b, EXPR_MUL, total, expr_float(b, 1.0 / (double)(height * width)));
 }
 
-/* The axis of the view (0 N, 1 C, 2 H, 3 W) that dimension dim of a tensor of this rank is. */
-static int view_axis(int rank, int64_t dim)
+int view_axis(int rank, int64_t dim)
 {
     if (rank == 1) return 1;
     if (rank == 3 && dim > 0) return (int)dim + 1;
     return (int)dim;
 }
 
-static Expr **axis_of(Coord *at, int axis)
+Expr **coord_axis(Coord *at, int axis)
 {
     Expr **axes[4] = {&at->n, &at->cb, &at->y, &at->x};
     return axes[axis];
@@ -44,9 +43,10 @@ static Expr **axis_of(Coord *at, int axis)
 static Coord insert_dim(Lowering *l, const Coord *at, int out_rank, int64_t dim)
 {
     Coord from = *at, in = {.block = 1, .lane = expr_int(l->b, 0)};
-    for (int axis = 0; axis < 4; axis++) *axis_of(&in, axis) = expr_int(l->b, 0);
+    for (int axis = 0; axis < 4; axis++) *coord_axis(&in, axis) = expr_int(l->b, 0);
     for (int d = 0; d < out_rank; d++)
-        *axis_of(&in, view_axis(out_rank + 1, d < dim ? d : d + 1)) = *axis_of(&from, view_axis(out_rank, d));
+        *coord_axis(&in, view_axis(out_rank + 1, d < dim ? d : d + 1)) =
+            *coord_axis(&from, view_axis(out_rank, d));
     return in;
 }
 
@@ -61,7 +61,7 @@ Expr *argmax_lower(Lowering *l, const Node *node, const Coord *at)
     Expr *c = loop_open_n(b, LOOP_REDUCE, "c", extent);
     Expr *best = loop_carry(b, "best", expr_float(b, -INFINITY));
     Expr *index = loop_carry(b, "index", expr_float(b, 0));
-    *axis_of(&in, view_axis(from->type.rank, dim)) = c;
+    *coord_axis(&in, view_axis(from->type.rank, dim)) = c;
     Expr *value = loop_let(b, "v", lower_value(l, from, &in));
     Expr *better = expr_op2(b, EXPR_GT, value, best);
     Expr *next[2] = {expr_op3(b, EXPR_SELECT, better, value, best),
@@ -77,13 +77,13 @@ Expr *linear_lower(Lowering *l, const Node *node, const Coord *at)
     const Node *from = node->in[0];
     int rank = node->type.rank, last = view_axis(rank, rank - 1);
     Coord in = *at, weight = {.block = 1, .lane = expr_int(b, 0), .y = expr_int(b, 0), .x = expr_int(b, 0)};
-    weight.n = *axis_of(&in, last);
+    weight.n = *coord_axis(&in, last);
     Coord bias = {
         .block = 1, .n = expr_int(b, 0), .cb = weight.n, .lane = weight.lane, .y = weight.y, .x = weight.x};
     Expr *start = node_bool(node, A_BIAS) ? lower_value(l, node->in[2], &bias) : expr_float(b, 0);
     Expr *i = loop_open_n(b, LOOP_REDUCE, "i", from->type.dim[rank - 1]);
     Expr *sum = loop_carry(b, "sum", start);
-    *axis_of(&in, last) = i;
+    *coord_axis(&in, last) = i;
     weight.cb = i;
     Expr *next = expr_op3(b, EXPR_FMA, lower_value(l, from, &in), lower_value(l, node->in[1], &weight), sum);
     loop_close(b, &next);
@@ -102,7 +102,7 @@ static Coord open_other_axes(Lowering *l, View v, int axis)
     Coord at = {.block = 1, .lane = expr_int(l->b, 0)};
     for (int i = 0; i < 4; i++) {
         bool open = i != axis && extent[i] > 1;
-        *axis_of(&at, i) =
+        *coord_axis(&at, i) =
             open ? loop_open_n(l->b, i == vector ? LOOP_VECTOR : LOOP_PARALLEL, names[i], extent[i])
                  : expr_int(l->b, 0);
     }
@@ -120,7 +120,7 @@ void lower_softmax_kernel(Lowering *l, const Node *node)
     assert(place->block == 1);
     int out = lower_storage(l, place->storage, BUFFER_OUT);
     Coord at = open_other_axes(l, place->view, axis);
-    Expr **along = axis_of(&at, axis);
+    Expr **along = coord_axis(&at, axis);
 
     *along = loop_open_n(b, LOOP_REDUCE, "i", extent);
     Expr *most = loop_carry(b, "most", expr_float(b, -INFINITY));
@@ -140,6 +140,35 @@ void lower_softmax_kernel(Lowering *l, const Node *node)
     distance = expr_op2(b, EXPR_SUB, lower_value(l, from, &at), most);
     Expr *value = logarithm ? expr_op2(b, EXPR_SUB, distance, scale)
                             : expr_op2(b, EXPR_MUL, expr_op1(b, EXPR_EXP, distance), scale);
+    loop_store(b, out, place_index(l, place, &at), value);
+    while (b->n_open) loop_close(b, NULL);
+}
+
+/* softmax: y (g - sum of g y); log_softmax: g - exp(y) sum of g. */
+void lower_softmax_grad_kernel(Lowering *l, const Node *node)
+{
+    LoopBuilder *b = l->b;
+    const Place *place = layout_place(l->layout, node);
+    bool logarithm = node->op == OP_LOG_SOFTMAX_GRAD;
+    int64_t dim = node_int(node, A_DIM), extent = node->type.dim[dim];
+    int axis = view_axis(node->type.rank, dim);
+    assert(place->block == 1);
+    int out = lower_storage(l, place->storage, BUFFER_OUT);
+    Coord at = open_other_axes(l, place->view, axis);
+    Expr **along = coord_axis(&at, axis);
+
+    *along = loop_open_n(b, LOOP_REDUCE, "i", extent);
+    Expr *sum = loop_carry(b, "sum", expr_float(b, 0));
+    Expr *g = lower_value(l, node->in[0], &at);
+    Expr *next = logarithm ? expr_op2(b, EXPR_ADD, sum, g)
+                           : expr_op3(b, EXPR_FMA, g, lower_value(l, node->in[1], &at), sum);
+    loop_close(b, &next);
+
+    *along = loop_open_n(b, LOOP_SERIAL, "i", extent);
+    g = lower_value(l, node->in[0], &at);
+    Expr *y = lower_value(l, node->in[1], &at);
+    Expr *value = logarithm ? expr_op2(b, EXPR_SUB, g, expr_op2(b, EXPR_MUL, expr_op1(b, EXPR_EXP, y), sum))
+                            : expr_op2(b, EXPR_MUL, y, expr_op2(b, EXPR_SUB, g, sum));
     loop_store(b, out, place_index(l, place, &at), value);
     while (b->n_open) loop_close(b, NULL);
 }

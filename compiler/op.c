@@ -192,8 +192,11 @@ bool op_check_inputs(Graph *graph, const Node *node)
 static bool check_attr(Graph *graph, const Node *node, const Attr *attr)
 {
     const AttrInfo *info = attr_info(attr->name);
-    assert(attr->n <= MAX_INTS);
     switch (info->kind) {
+    case ATTR_FLOATS:
+        for (int i = 0; i < attr->n; i++)
+            if (isnan(attr->floats[i])) return shape_error(graph, node, "'%s' is not a number", info->name);
+        return true;
     case ATTR_CHOICE:
         if (attr_has_word(attr->name, attr->s)) return true;
         return shape_error(graph, node, "'%s' can be %s, not '%s'", info->name, info->words, attr->s);
@@ -206,6 +209,7 @@ static bool check_attr(Graph *graph, const Node *node, const Attr *attr)
     case ATTR_PAIR:
     case ATTR_INTS: break;
     }
+    assert(attr->n <= MAX_INTS);
     for (int i = 0; i < attr->n; i++)
         if (attr->i[i] > OP_MAX_NUMBER || attr->i[i] < -OP_MAX_NUMBER)
             return shape_error(graph, node, "'%s' is out of range: %lld", info->name, (long long)attr->i[i]);

@@ -38,7 +38,8 @@ typedef int ParamsRule(Graph *graph, Node *node, ParamSpec specs[MAX_PARAM_SPECS
 typedef bool ShapeRule(Graph *graph, Node *node);
 /* Multiply-adds of the node by the study's convention (fvcore's): see op.def. */
 typedef int64_t CountRule(const Node *node);
-/* ELEMENTWISE: the scalar expression for one output element from one element of each input. */
+/* ELEMENTWISE: the scalar expression for one output element from one element of each input (a row that reads
+ * tables per channel has a LowerRule in its place). */
 typedef Expr *ScalarRule(LoopBuilder *b, const Node *node, Expr *const *in);
 /* Other classes: the value of one output element, from values of the inputs at the coordinates that the rule
  * derives; may open and close loops on the way (see lower.h). */
@@ -89,6 +90,8 @@ int op_attr_index(Op op, AttrName name);
 AttrName attr_find(const char *name);
 /* Whether word is one of the words of this ATTR_CHOICE. */
 bool attr_has_word(AttrName name, const char *word);
+/* Whether it sums many elements, piece by piece: see lower_sum.c. It reads any layout and makes a plain value. */
+bool op_is_sum(Op op);
 /* How many of the node's inputs are data; parameters follow them. */
 int op_data_inputs(const Node *node);
 

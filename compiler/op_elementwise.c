@@ -27,6 +27,18 @@ bool prelu_shape(Graph *graph, Node *node)
     return true;
 }
 
+/* A gradient, and what the operator read or made. */
+bool gradient_pair_shape(Graph *graph, Node *node)
+{
+    Type type = node->in[0]->type;
+    if (!op_want_f32(graph, node, 0) || !op_want_f32(graph, node, 1)) return false;
+    if (!type_equal(node->in[1]->type, type))
+        return shape_error(graph, node, "the gradient is %s, the value %s", type_text(graph->arena, type),
+                           type_text(graph->arena, node->in[1]->type));
+    node->type = type;
+    return true;
+}
+
 /* PyTorch's rule: aligned at the last dimension; a dimension of 1, or none, stretches to the other's. */
 static bool broadcast(Type *type, Type other)
 {
@@ -133,4 +145,61 @@ Expr *scale_shift_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
 {
     (void)node;
     return expr_op3(b, EXPR_FMA, in[0], in[1], in[2]);
+}
+
+/* ---- gradients: the first input is the output's gradient -------------------------------------------------
+ */
+
+static Expr *where_positive(LoopBuilder *b, Expr *x, Expr *above, Expr *below)
+{
+    return expr_op3(b, EXPR_SELECT, expr_op2(b, EXPR_LT, expr_float(b, 0), x), above, below);
+}
+
+/* A NaN's gradient passes, as PyTorch's does. */
+Expr *relu_grad_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
+{
+    (void)node;
+    Expr *cut = expr_op2(b, EXPR_LE, in[1], expr_float(b, 0));
+    return expr_op3(b, EXPR_SELECT, cut, expr_float(b, 0), in[0]);
+}
+
+Expr *leaky_relu_grad_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
+{
+    Expr *slope = expr_float(b, node_float(node, A_NEGATIVE_SLOPE));
+    return where_positive(b, in[1], in[0], expr_op2(b, EXPR_MUL, slope, in[0]));
+}
+
+Expr *prelu_grad_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
+{
+    (void)node;
+    return where_positive(b, in[1], in[0], expr_op2(b, EXPR_MUL, in[2], in[0]));
+}
+
+Expr *prelu_weight_grad_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
+{
+    (void)node;
+    return where_positive(b, in[1], expr_float(b, 0), expr_op2(b, EXPR_MUL, in[0], in[1]));
+}
+
+Expr *sigmoid_grad_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
+{
+    (void)node;
+    Expr *slope = expr_op2(b, EXPR_MUL, in[1], expr_op2(b, EXPR_SUB, expr_float(b, 1), in[1]));
+    return expr_op2(b, EXPR_MUL, in[0], slope);
+}
+
+/* Where the two are equal it is 0, as PyTorch's. */
+Expr *l1_grad_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
+{
+    (void)node;
+    Expr *below = expr_op3(b, EXPR_SELECT, expr_op2(b, EXPR_LT, in[1], in[2]), expr_op1(b, EXPR_NEG, in[0]),
+                           expr_float(b, 0));
+    return expr_op3(b, EXPR_SELECT, expr_op2(b, EXPR_GT, in[1], in[2]), in[0], below);
+}
+
+Expr *expand_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
+{
+    (void)b;
+    (void)node;
+    return in[0];
 }

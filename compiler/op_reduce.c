@@ -22,6 +22,12 @@ bool softmax_shape(Graph *graph, Node *node)
     return true;
 }
 
+/* A gradient and the operator's output, along the same dimension. */
+bool softmax_grad_shape(Graph *graph, Node *node)
+{
+    return softmax_shape(graph, node) && gradient_pair_shape(graph, node);
+}
+
 /* Indices are compared as floats, which hold integers up to this. */
 enum { MAX_ARGMAX = 1 << 24 };
 

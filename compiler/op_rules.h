@@ -19,16 +19,44 @@ ParamsRule conv2d_params, conv_transpose2d_params, linear_params, batch_norm_par
 ShapeRule source_shape, conv2d_shape, conv_transpose2d_shape, linear_shape, batch_norm_shape, unary_shape,
     prelu_shape, broadcast_shape, max_pool2d_shape, avg_pool2d_shape, resize_shape, global_avg_pool_shape,
     softmax_shape, argmax_shape, concat_shape, slice_shape, pad_shape, flatten_shape, reshape_shape,
-    pack_filter_shape, scalar_shape, tunable_shape, optimizer_shape;
+    pack_filter_shape, flip_filter_shape, conv2d_grad_filter_shape, scalar_shape, tunable_shape,
+    optimizer_shape;
 
-CountRule conv2d_count, conv_transpose2d_count, linear_count, batch_norm_count, resize_count,
-    global_avg_pool_count;
+CountRule conv2d_count, conv2d_grad_filter_count, conv_transpose2d_count, linear_count, batch_norm_count,
+    resize_count, global_avg_pool_count;
 
 ScalarRule batch_norm_scalar, relu_scalar, leaky_relu_scalar, prelu_scalar, sigmoid_scalar, affine_scalar,
-    rsqrt_scalar, add_scalar, sub_scalar, mul_scalar, div_scalar, scale_shift_scalar, constant_scalar, clip_factor_scalar;
+    rsqrt_scalar, add_scalar, sub_scalar, mul_scalar, div_scalar, scale_shift_scalar, constant_scalar,
+    clip_factor_scalar;
 
-LowerRule conv2d_lower, linear_lower, max_pool2d_lower, avg_pool2d_lower, resize_lower, global_avg_pool_lower,
-    argmax_lower, slice_lower, pad_lower, relayout_lower;
+LowerRule conv2d_lower, conv2d_grad_filter_lower, flip_filter_lower, linear_lower, max_pool2d_lower,
+    avg_pool2d_lower, resize_lower, global_avg_pool_lower, argmax_lower, slice_lower, pad_lower,
+    relayout_lower;
+
+/* Sums, gradients of elementwise operators and of norms. */
+ShapeRule sum_to_shape, expand_shape, total_shape, batch_statistics_shape, batch_norm_scale_shape,
+    batch_norm_train_shape, batch_norm_sums_shape, batch_norm_slopes_shape, running_statistic_shape,
+    table_row_shape, gradient_pair_shape, softmax_grad_shape;
+
+ScalarRule relu_grad_scalar, leaky_relu_grad_scalar, prelu_grad_scalar, prelu_weight_grad_scalar,
+    sigmoid_grad_scalar, expand_scalar, l1_grad_scalar;
+
+LowerRule batch_norm_scale_lower, batch_norm_train_lower, batch_norm_slopes_lower, batch_norm_input_grad_lower,
+    running_statistic_lower, table_row_lower;
+
+GradRule relu_gradient, leaky_relu_gradient, prelu_gradient, sigmoid_gradient, affine_gradient, rsqrt_gradient,
+    add_gradient, sub_gradient, mul_gradient, div_gradient, scale_shift_gradient, sum_to_gradient, expand_gradient,
+    mean_gradient, l1_gradient, softmax_gradient, log_softmax_gradient, batch_norm_gradient,
+    batch_norm_train_gradient;
+
+GradRule conv2d_gradient, conv_transpose2d_gradient, linear_gradient;
+
+/* Losses. */
+ShapeRule pixel_loss_shape, target_loss_shape, entropy_shape, loss_pass_shape, element_sums_shape,
+    loss_sums_shape, loss_result_shape, loss_gradient_shape;
+ScalarRule entropy_map_scalar, bce_term_scalar, entropy_slope_scalar;
+LowerRule loss_sums_lower, loss_result_lower, loss_gradient_lower;
+GradRule pixel_loss_gradient, target_loss_gradient, entropy_gradient;
 
 /* In a row's lowering column: no value of one element at a time. The contraction template makes it, the
  * driver in lower.c has a kernel for it, it shares its input's memory, or a pass has rewritten it. */

@@ -1,10 +1,14 @@
 /* The table of rules and the walk over a graph: see reference.h. */
 #include "reference.h"
 
+#include <string.h>
+
 static ReferenceRule *const rules[OP_COUNT] = {
     [OP_CONV2D] = reference_conv2d,
     [OP_CONV_TRANSPOSE2D] = reference_conv_transpose2d,
     [OP_LINEAR] = reference_linear,
+    [OP_CONV2D_GRAD_FILTER] = reference_conv2d_grad_filter,
+    [OP_FLIP_FILTER] = reference_flip_filter,
     [OP_BATCH_NORM] = reference_batch_norm,
     [OP_RELU] = reference_relu,
     [OP_LEAKY_RELU] = reference_leaky_relu,
@@ -27,6 +31,34 @@ static ReferenceRule *const rules[OP_COUNT] = {
     [OP_CONCAT] = reference_concat,
     [OP_SLICE] = reference_slice,
     [OP_PAD] = reference_pad,
+    [OP_SUM] = reference_sum_to,
+    [OP_SUM_TO] = reference_sum_to,
+    [OP_EXPAND] = reference_expand,
+    [OP_MEAN] = reference_mean,
+    [OP_L1] = reference_l1,
+    [OP_L1_GRAD] = reference_l1_grad,
+    [OP_RELU_GRAD] = reference_relu_grad,
+    [OP_LEAKY_RELU_GRAD] = reference_leaky_relu_grad,
+    [OP_PRELU_GRAD] = reference_prelu_grad,
+    [OP_PRELU_WEIGHT_GRAD] = reference_prelu_weight_grad,
+    [OP_SIGMOID_GRAD] = reference_sigmoid_grad,
+    [OP_SOFTMAX_GRAD] = reference_softmax_grad,
+    [OP_LOG_SOFTMAX_GRAD] = reference_log_softmax_grad,
+    [OP_BATCH_STATISTICS] = reference_batch_statistics,
+    [OP_BATCH_NORM_SCALE] = reference_batch_norm_scale,
+    [OP_BATCH_NORM_TRAIN] = reference_batch_norm_train,
+    [OP_BATCH_NORM_SUMS] = reference_batch_norm_sums,
+    [OP_BATCH_NORM_SLOPES] = reference_batch_norm_slopes,
+    [OP_BATCH_NORM_INPUT_GRAD] = reference_batch_norm_input_grad,
+    [OP_RUNNING_STATISTIC] = reference_running_statistic,
+    [OP_TABLE_ROW] = reference_table_row,
+    [OP_CROSS_ENTROPY] = reference_cross_entropy,
+    [OP_FOCAL] = reference_focal,
+    [OP_DICE] = reference_dice,
+    [OP_BCE_WITH_LOGITS] = reference_bce_with_logits,
+    [OP_MSE] = reference_mse,
+    [OP_ENTROPY] = reference_entropy,
+    [OP_ENTROPY_MAP] = reference_entropy_map,
     [OP_FLATTEN] = reference_copy,
     [OP_RESHAPE] = reference_copy,
 };
@@ -34,6 +66,17 @@ static ReferenceRule *const rules[OP_COUNT] = {
 ReferenceRule *reference_rule(Op op)
 {
     return rules[op];
+}
+
+void source_write(SourceFill *fill, void *context, const Node *source, void *to)
+{
+    fill(context, source, to);
+    for (int64_t i = 0; source->type.dtype == I32 && i < type_elements(source->type); i++) {
+        float value;
+        memcpy(&value, (char *)to + i * 4, sizeof value);
+        int32_t whole = (int32_t)value;
+        memcpy((char *)to + i * 4, &whole, sizeof whole);
+    }
 }
 
 static void read_source(Arena *arena, const Node *node, SourceFill *fill, void *context, Tensor *out)
@@ -52,6 +95,10 @@ Tensor *reference_run(Arena *arena, const Graph *graph, SourceFill *fill, void *
         Tensor *out = &values[node->id];
         out->type = node->type;
         out->data = ARENA_ARRAY(arena, double, type_elements(node->type));
+        if (node->op == OP_CONSTANT) {
+            out->data[0] = node_float(node, A_VALUE);
+            continue;
+        }
         if (node->op == OP_INPUT || node->op == OP_PARAM) {
             read_source(arena, node, fill, context, out);
             continue;
