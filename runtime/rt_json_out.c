@@ -46,9 +46,10 @@ static void new_line(JsonOut *json)
 static void begin(JsonOut *json, const char *key)
 {
     if (json->depth) {
-        if (json->filled[json->depth - 1]) fputc(',', json->out);
+        bool is_first = !json->filled[json->depth - 1];
+        if (!is_first) fputs(json->one_line ? ", " : ",", json->out);
         json->filled[json->depth - 1] = true;
-        new_line(json);
+        if (!json->one_line) new_line(json);
     }
     if (!key) return;
     write_string(json->out, key);
@@ -68,7 +69,7 @@ void json_out_close(JsonOut *json)
 {
     assert(json->depth > 0);
     json->depth--;
-    if (json->filled[json->depth]) new_line(json);
+    if (json->filled[json->depth] && !json->one_line) new_line(json);
     fputc(json->closing[json->depth], json->out);
     if (!json->depth) fputc('\n', json->out);
 }
@@ -86,7 +87,7 @@ void json_out_number(JsonOut *json, const char *key, double value)
         return;
     }
     begin(json, key);
-    fprintf(json->out, "%.6g", value);
+    fprintf(json->out, "%.*g", json->digits ? json->digits : 6, value);
 }
 
 void json_out_integer(JsonOut *json, const char *key, int64_t value)

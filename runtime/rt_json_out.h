@@ -21,6 +21,8 @@ enum { JSON_OUT_DEPTH = 16 };
 
 typedef struct JsonOut {
     FILE *out;
+    bool one_line;                /* no line breaks and indentation inside */
+    int digits;                   /* significant digits of numbers; 0: six */
     int depth;                    /* brackets that are open, at most JSON_OUT_DEPTH */
     char closing[JSON_OUT_DEPTH]; /* their counterparts */
     bool filled[JSON_OUT_DEPTH];  /* whether an element was written inside */
@@ -31,7 +33,6 @@ void json_out_open(JsonOut *json, const char *key, char bracket);
 /* The last bracket; the outermost ends the line. */
 void json_out_close(JsonOut *json);
 void json_out_text(JsonOut *json, const char *key, const char *value);
-/* Six significant digits. */
 void json_out_number(JsonOut *json, const char *key, double value);
 void json_out_integer(JsonOut *json, const char *key, int64_t value);
 void json_out_bool(JsonOut *json, const char *key, bool value);

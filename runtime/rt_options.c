@@ -77,11 +77,21 @@ static RtStatus unknown(const Option *options, const char *name, RtError *err)
     return rt_fail(err, RT_USAGE, "unknown option %s (did you mean %s?)", name, nearest);
 }
 
+static RtStatus add_text(const Option *option, const char *text, RtError *err)
+{
+    OptionTexts *texts = option->value;
+    if (texts->count == OPTION_MOST_TEXTS)
+        return rt_fail(err, RT_USAGE, "%s: given more than %d times", option->name, OPTION_MOST_TEXTS);
+    texts->items[texts->count++] = text;
+    return RT_OK;
+}
+
 static RtStatus set_value(const Option *option, const char *text, RtError *err)
 {
-    if (option->kind == OPTION_TEXT) {
+    if (option->kind == OPTION_TEXT || option->kind == OPTION_TEXTS) {
         if (!*text)
             return rt_fail(err, RT_USAGE, "%s needs a %s, not nothing", option->name, option->argument);
+        if (option->kind == OPTION_TEXTS) return add_text(option, text, err);
         *(const char **)option->value = text;
         return RT_OK;
     }

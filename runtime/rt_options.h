@@ -28,7 +28,14 @@ typedef enum OptionKind {
     OPTION_FLAG,  /* value: bool, set to true */
     OPTION_COUNT, /* value: int64_t, whole, from minimum up */
     OPTION_TEXT,  /* value: const char *, not empty */
+    OPTION_TEXTS, /* value: OptionTexts; may be given several times */
 } OptionKind;
+
+enum { OPTION_MOST_TEXTS = 32 };
+typedef struct OptionTexts {
+    int count;
+    const char *items[OPTION_MOST_TEXTS];
+} OptionTexts;
 
 typedef struct Option {
     const char *name; /* with its dashes; NULL ends a table */

@@ -142,7 +142,7 @@ static void draw(Progress *progress, const char *text)
     int filled = (int)(progress->done * BAR_WIDTH / (progress->total ? progress->total : 1));
     for (int i = 0; i < BAR_WIDTH; i++) bar[i] = i < filled ? '#' : '-';
     bar[BAR_WIDTH] = 0;
-    double rate = elapsed > 0 ? (double)progress->done / elapsed : 0;
+    double rate = elapsed > 0 ? (double)(progress->done - progress->first) / elapsed : 0;
     double left = rate > 0 ? (double)(progress->total - progress->done) / rate : 0;
     snprintf(line, sizeof line, "[%s] %lld/%lld  %.1f/s  %.0f s left  %s", bar, (long long)progress->done,
              (long long)progress->total, rate, left, text);
@@ -151,19 +151,33 @@ static void draw(Progress *progress, const char *text)
     fflush(progress->out);
 }
 
-void progress_step(Progress *progress, const char *format, ...)
+static void show(Progress *progress, const char *format, va_list args)
 {
     char text[1024];
-    va_list args;
-    va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    progress->done++;
     if (progress->terminal)
         draw(progress, text);
     else
         fprintf(progress->out, "%lld/%lld  %s\n", (long long)progress->done, (long long)progress->total,
                 text);
+}
+
+void progress_step(Progress *progress, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    progress->done++;
+    show(progress, format, args);
+    va_end(args);
+}
+
+void progress_set(Progress *progress, int64_t done, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    progress->done = done;
+    show(progress, format, args);
+    va_end(args);
 }
 
 void progress_note(Progress *progress, const char *format, ...)

@@ -46,14 +46,17 @@ char *report_number(int64_t value, char *text);
 typedef struct Progress {
     FILE *out;
     bool terminal;
-    int width; /* of the terminal, in characters */
-    int64_t total, done;
-    double started, drawn; /* seconds */
+    int width;                  /* of the terminal, in characters */
+    int64_t total, done, first; /* first: done before it started */
+    double started, drawn;      /* seconds */
 } Progress;
 
 void progress_start(Progress *progress, FILE *out, int64_t total);
 /* One more step is done; the text says what it was. */
 void progress_step(Progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* So many steps are done now. */
+void progress_set(Progress *progress, int64_t done, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* A line that stays, above the bar if there is one. */
 void progress_note(Progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Leaves the cursor at the start of an empty line. */

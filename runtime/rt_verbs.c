@@ -87,7 +87,7 @@ static void on_interrupt(int signal_number)
 
 void verb_catch_interrupts(void)
 {
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -96,4 +96,9 @@ void verb_catch_interrupts(void)
 int verb_interrupted(void)
 {
     return interrupt;
+}
+
+void verb_forget_interrupt(void)
+{
+    interrupt = 0;
 }

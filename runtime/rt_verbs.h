@@ -14,6 +14,7 @@
     X(info, "[--json]", "what the program is and needs")                                                     \
     X(predict, "IMAGE... -o DIR [--weights FILE]", "segments pictures")                                      \
     X(eval, "--data SPEC --weights FILE", "compares predictions with labels: IoU per class")                 \
+    X(train, "--data STREAM=SPEC... --val SPEC -o RUN", "trains it")                                         \
     X(bench, "[--kernels]", "measures how fast it runs")
 
 typedef struct VerbCall {
@@ -78,5 +79,7 @@ RtStatus verb_crf(VerbCrf *crf, const ProgramHeader *header, RtError *err);
 void verb_catch_interrupts(void);
 /* The signal that came; 0 for none. */
 int verb_interrupted(void);
+/* What had to be done about it is done: the process ends as if it had not come. */
+void verb_forget_interrupt(void);
 
 #endif

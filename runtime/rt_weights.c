@@ -276,7 +276,7 @@ static RtStatus read_format(WeightsFile *file, RtError *err)
         file->format = formats[i].name;
         RtStatus status = formats[i].read(file, err);
         if (status) return status;
-        drop_module_prefix(file);
+        if (!weights_metadata(file, WEIGHTS_OUTSIDE_KEY)) drop_module_prefix(file);
         status = index_names(file, err);
         return status ? status : mark_outside(file, err);
     }

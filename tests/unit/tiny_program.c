@@ -14,7 +14,23 @@ static uint64_t aligned(uint64_t bytes)
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-static ProgramRef append(TinyProgram *tiny, const void *data, size_t bytes, size_t count)
+void tiny_begin(TinyProgram *tiny)
+{
+    tiny->capacity = IMAGE_CAPACITY;
+    tiny->image = aligned_alloc(ALIGN, tiny->capacity);
+    assert(tiny->image);
+    memset(tiny->image, 0, tiny->capacity);
+    tiny->used = sizeof(ProgramHeader);
+}
+
+void tiny_end(TinyProgram *tiny, ProgramHeader *header, ProgramKernelFn *const *kernel_table)
+{
+    header->image_bytes = tiny->used;
+    memcpy(tiny->image, header, sizeof *header);
+    tiny->program = (Program){.header = (const ProgramHeader *)tiny->image, .kernels = kernel_table};
+}
+
+ProgramRef tiny_append(TinyProgram *tiny, const void *data, size_t bytes, size_t count)
 {
     uint32_t offset = (uint32_t)aligned(tiny->used);
     assert(offset + bytes <= tiny->capacity);
@@ -23,12 +39,12 @@ static ProgramRef append(TinyProgram *tiny, const void *data, size_t bytes, size
     return (ProgramRef){offset, (uint32_t)count};
 }
 
-static ProgramRef text(TinyProgram *tiny, const char *string)
+ProgramRef tiny_text(TinyProgram *tiny, const char *string)
 {
-    return append(tiny, string, strlen(string) + 1, strlen(string));
+    return tiny_append(tiny, string, strlen(string) + 1, strlen(string));
 }
 
-#define ARRAY(tiny, array, count) append(tiny, array, (size_t)(count) * sizeof *(array), (size_t)(count))
+#define ARRAY(tiny, array, count) tiny_append(tiny, array, (size_t)(count) * sizeof *(array), (size_t)(count))
 
 /* Kernels. Each reads its sizes from a constant table: classes, pixels per picture. */
 static void pack(void *const *args, int64_t begin, int64_t end, void *scratch)
@@ -132,7 +148,7 @@ static void add_tensors(TinyProgram *tiny, ProgramHeader *header, const Plan *pl
             .role = ROLE_OUTPUT, .dtype = DTYPE_I32, .rank = 3, .dims = {n, h, w}, .offset = plan->ids};
     }
     for (int i = 0; i < count; i++) {
-        tensors[i].name = text(tiny, names[i]);
+        tensors[i].name = tiny_text(tiny, names[i]);
         if (tensors[i].role == ROLE_UNUSED) continue;
         tensors[i].bytes = 4;
         for (int d = 0; d < tensors[i].rank; d++) tensors[i].bytes *= (uint64_t)tensors[i].dims[d];
@@ -158,16 +174,16 @@ static void add_steps(TinyProgram *tiny, ProgramHeader *header, const Plan *plan
     };
     double pixels = (double)(tiny->batch * tiny->height * tiny->width), classes = (double)tiny->classes;
     ProgramStep steps[] = {
-        {.name = text(tiny, "head.weight"),
-         .kind = text(tiny, "pack"),
+        {.name = tiny_text(tiny, "head.weight"),
+         .kind = tiny_text(tiny, "pack"),
          .phase = PHASE_PREPARE,
          .kernel = 0,
          .first_arg = 0,
          .n_args = 3,
          .units = tiny->classes,
          .bytes = classes * 24},
-        {.name = text(tiny, "head"),
-         .kind = text(tiny, "conv2d 1x1"),
+        {.name = tiny_text(tiny, "head"),
+         .kind = tiny_text(tiny, "conv2d 1x1"),
          .phase = PHASE_RUN,
          .kernel = 1,
          .first_arg = 3,
@@ -175,8 +191,8 @@ static void add_steps(TinyProgram *tiny, ProgramHeader *header, const Plan *plan
          .units = tiny->batch * tiny->classes,
          .flops = pixels * classes * 6,
          .bytes = pixels * 4 * (3 + classes)},
-        {.name = text(tiny, "classes"),
-         .kind = text(tiny, "argmax"),
+        {.name = tiny_text(tiny, "classes"),
+         .kind = tiny_text(tiny, "argmax"),
          .phase = PHASE_RUN,
          .kernel = 2,
          .first_arg = 8,
@@ -194,7 +210,8 @@ static void add_classes(TinyProgram *tiny, ProgramHeader *header)
     for (int64_t i = 0; i < tiny->classes; i++) {
         char name[16];
         snprintf(name, sizeof name, "thing%d", (int)i);
-        classes[i] = (ProgramClass){.name = text(tiny, name), .color = {(uint8_t)(i * 40), (uint8_t)i, 200}};
+        classes[i] =
+            (ProgramClass){.name = tiny_text(tiny, name), .color = {(uint8_t)(i * 40), (uint8_t)i, 200}};
         classes[i].ignored = tiny->last_is_void && i == tiny->classes - 1;
     }
     header->classes = ARRAY(tiny, classes, tiny->unnamed_classes ? 0 : tiny->classes);
@@ -202,19 +219,15 @@ static void add_classes(TinyProgram *tiny, ProgramHeader *header)
 
 void tiny_build(TinyProgram *tiny)
 {
-    tiny->capacity = IMAGE_CAPACITY;
-    tiny->image = aligned_alloc(ALIGN, tiny->capacity);
-    assert(tiny->image);
-    memset(tiny->image, 0, tiny->capacity);
-    tiny->used = sizeof(ProgramHeader);
+    tiny_begin(tiny);
     Plan plan = make_plan(tiny);
     int64_t pixels = tiny->height * tiny->width;
     ProgramHeader header = {
         .magic = PROGRAM_MAGIC,
-        .name = text(tiny, "tiny"),
-        .source = text(tiny, "tests/tiny.yaml"),
-        .version = text(tiny, "0.0"),
-        .cpu_features = text(tiny, tiny->cpu_features ? tiny->cpu_features : ""),
+        .name = tiny_text(tiny, "tiny"),
+        .source = tiny_text(tiny, "tests/tiny.yaml"),
+        .version = tiny_text(tiny, "0.0"),
+        .cpu_features = tiny_text(tiny, tiny->cpu_features ? tiny->cpu_features : ""),
         .preprocess = {.scale = 1 / 255.0f, .std = {1, 1, 1}},
         .arena_bytes = plan.arena,
         .persistent_bytes = plan.persistent,
@@ -234,10 +247,8 @@ void tiny_build(TinyProgram *tiny)
     add_steps(tiny, &header, &plan);
     add_classes(tiny, &header);
     const int64_t sizes[] = {tiny->classes, pixels};
-    header.constants = append(tiny, sizes, sizeof sizes, sizeof sizes);
-    header.image_bytes = tiny->used;
-    memcpy(tiny->image, &header, sizeof header);
-    tiny->program = (Program){.header = (const ProgramHeader *)tiny->image, .kernels = kernels};
+    header.constants = tiny_append(tiny, sizes, sizeof sizes, sizeof sizes);
+    tiny_end(tiny, &header, kernels);
 }
 
 void tiny_free(TinyProgram *tiny)

@@ -17,6 +17,7 @@
 #include "../../runtime/program.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 typedef struct TinyProgram {
     /* Set these before building. */
@@ -34,5 +35,11 @@ typedef struct TinyProgram {
 
 void tiny_build(TinyProgram *tiny);
 void tiny_free(TinyProgram *tiny);
+
+/* Building another program by hand: an empty image, what is appended to it, and its header at last. */
+void tiny_begin(TinyProgram *tiny);
+ProgramRef tiny_append(TinyProgram *tiny, const void *data, size_t bytes, size_t count);
+ProgramRef tiny_text(TinyProgram *tiny, const char *string);
+void tiny_end(TinyProgram *tiny, ProgramHeader *header, ProgramKernelFn *const *kernel_table);
 
 #endif

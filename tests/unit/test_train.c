@@ -1,0 +1,504 @@
+/* Training from the command line down, with a program made by hand (tiny_training.h): what a run leaves in
+ * its folder, stopping and going on, and what is refused. */
+#define _GNU_SOURCE
+#include "../../runtime/rt_checkpoint.h"
+#include "../../runtime/rt_weights.h"
+#include "../../runtime/segrt.h"
+#include "scratch_folder.h"
+#include "tiny_training.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+Suite *train_suite(void);
+
+static ScratchFolder scratch;
+static TinyTraining tiny;
+static char out[16384], err[16384]; /* what the last call printed */
+
+static void set_up(void)
+{
+    scratch_open(&scratch);
+    tiny =
+        (TinyTraining){.batch = 2, .height = 8, .width = 16, .classes = 4, .iterations = 8, .critic_from = 2};
+    tiny_training_build(&tiny);
+    for (int i = 0; i < 5; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "images/%d.png", i);
+        scratch_write(&scratch, name, "");
+        scratch_picture(&scratch, name, 16, 8, 3, 40 * i, 200);
+        snprintf(name, sizeof name, "labels/%d.png", i);
+        scratch_write(&scratch, name, "");
+        scratch_picture(&scratch, name, 16, 8, 1, i % 4, 255);
+    }
+}
+
+static void tear_down(void)
+{
+    tiny_training_free(&tiny);
+    scratch_close(&scratch);
+}
+
+static size_t read_file(const char *name, char *text, size_t size)
+{
+    FILE *file = fopen(scratch_path(&scratch, name), "rb");
+    ck_assert_msg(file != NULL, "no %s", name);
+    size_t length = fread(text, 1, size - 1, file);
+    text[length] = 0;
+    fclose(file);
+    return length;
+}
+
+static pid_t start(const char *const *words)
+{
+    char *argv[32] = {(char *)(uintptr_t) "tiny"};
+    int argc = 1;
+    for (; words[argc - 1]; argc++) argv[argc] = (char *)(uintptr_t)words[argc - 1];
+    fflush(NULL);
+    pid_t child = fork();
+    if (child) return child;
+    bool ready = !chdir(scratch.path) && freopen("out.txt", "w", stdout) && freopen("err.txt", "w", stderr);
+    int status = ready ? segrt_main(argc, argv, &tiny.predict.program) : 99;
+    fflush(NULL);
+    _exit(status);
+}
+
+/* As the program would be called in the scratch folder; words ends in NULL. Returns the exit status. */
+static int call(const char *const *words)
+{
+    int status = -1;
+    pid_t child = start(words);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    read_file("out.txt", out, sizeof out);
+    read_file("err.txt", err, sizeof err);
+    return WEXITSTATUS(status);
+}
+
+#define SOURCE "source=images:images,labels:labels"
+#define TARGET "target=images:images"
+#define VAL    "images:images,labels:labels"
+#define DATA   "--data", SOURCE, "--data", TARGET
+
+#define CALL(...)       call((const char *const[]){__VA_ARGS__, NULL})
+#define TRAIN(...)      CALL("train", DATA, "--threads", "1", __VA_ARGS__)
+#define DONE(...)       ck_assert_msg(TRAIN(__VA_ARGS__) == RT_OK, "%s", err)
+#define HAS(text, part) ck_assert_msg(strstr(text, part), "'%s' is not in: %s", part, text)
+
+static void same_files(const char *a, const char *b)
+{
+    static char one[1 << 16], other[1 << 16];
+    size_t size = read_file(a, one, sizeof one), again = read_file(b, other, sizeof other);
+    ck_assert_msg(size == again && !memcmp(one, other, size), "%s and %s differ", a, b);
+}
+
+START_TEST(a_run_leaves_its_files)
+{
+    DONE("--val", VAL, "--out", "run", "--log-every", "2");
+    HAS(out, "mIoU");
+    HAS(out, "best mIoU");
+    ck_assert(scratch_has(&scratch, "run/last.safetensors"));
+    ck_assert(scratch_has(&scratch, "run/best.safetensors"));
+    read_file("run/log.jsonl", out, sizeof out);
+    HAS(out, "{\"event\": \"start\", \"iteration\": 0, \"program\": \"tiny\"");
+    HAS(out, "\"data\": {\"source\": \"images:images,labels:labels\", \"target\": \"images:images\"}");
+    HAS(out, "{\"event\": \"step\", \"iteration\": 2, \"terms\": {\"fit\": ");
+    HAS(out, "{\"event\": \"validation\", \"iteration\": 8, \"miou\": ");
+    HAS(out, "{\"event\": \"end\", \"iteration\": 8, \"reason\": \"done\"");
+}
+END_TEST
+
+START_TEST(losses_fall)
+{
+    DONE("--out", "run", "--log-every", "1", "--iterations", "60");
+    read_file("run/log.jsonl", out, sizeof out);
+    const char *first = strstr(out, "\"fit\": "), *last = first;
+    for (const char *at = first; (at = strstr(at + 1, "\"fit\": "));) last = at;
+    ck_assert_double_lt(atof(last + 7), 0.7 * atof(first + 7));
+}
+END_TEST
+
+START_TEST(stopped_and_resumed_is_unbroken)
+{
+    DONE("--val", VAL, "--out", "a", "--validate-every", "2", "--seed", "3");
+    DONE("--val", VAL, "--out", "b", "--validate-every", "2", "--seed", "3", "--stop-at", "3");
+    HAS(out, "stopped after iteration 3 of 8; to go on: tiny train --out b --resume");
+    ck_assert_int_eq(CALL("train", "--out", "b", "--resume", "--threads", "2", "--validate-every", "2"),
+                     RT_OK);
+    same_files("a/last.safetensors", "b/last.safetensors");
+    same_files("a/best.safetensors", "b/best.safetensors");
+}
+END_TEST
+
+START_TEST(accumulated_and_resumed_is_unbroken)
+{
+    tiny_training_free(&tiny);
+    tiny.accumulate = 3;
+    tiny_training_build(&tiny);
+    DONE("--out", "a");
+    DONE("--out", "b", "--stop-at", "5");
+    ck_assert_int_eq(CALL("train", "--out", "b", "--resume"), RT_OK);
+    same_files("a/last.safetensors", "b/last.safetensors");
+}
+END_TEST
+
+START_TEST(threads_change_nothing)
+{
+    DONE("--out", "a");
+    ck_assert_int_eq(CALL("train", DATA, "--out", "b", "--threads", "2", "--loader-threads", "3"), RT_OK);
+    same_files("a/last.safetensors", "b/last.safetensors");
+}
+END_TEST
+
+START_TEST(seeds_change_the_run)
+{
+    static char one[1 << 16], other[1 << 16];
+    DONE("--out", "a");
+    DONE("--out", "b", "--seed", "1");
+    size_t size = read_file("a/last.safetensors", one, sizeof one);
+    read_file("b/last.safetensors", other, sizeof other);
+    ck_assert(memcmp(one, other, size) != 0);
+}
+END_TEST
+
+START_TEST(the_log_goes_on_where_the_checkpoint_is)
+{
+    DONE("--out", "a", "--log-every", "1", "--save-every", "3", "--stop-at", "6");
+    char *text = out;
+    size_t length = read_file("a/log.jsonl", text, sizeof out);
+    /* As if it was killed after iteration 7, before a save. */
+    snprintf(text + length, sizeof out - length,
+             "{\"event\": \"step\", \"iteration\": 7}\n{\"event\": \"step\", \"iter");
+    scratch_write(&scratch, "a/log.jsonl", text);
+    ck_assert_int_eq(CALL("train", "--out", "a", "--resume", "--log-every", "1"), RT_OK);
+    read_file("a/log.jsonl", out, sizeof out);
+    HAS(out, "{\"event\": \"resume\", \"iteration\": 6,");
+    HAS(out, "\"iteration\": 7, \"terms\"");
+    ck_assert_ptr_null(strstr(out, "\"iteration\": 7}"));
+    ck_assert_ptr_null(strstr(out, "\"iter\n"));
+}
+END_TEST
+
+START_TEST(best_loads_as_weights)
+{
+    DONE("--val", VAL, "--out", "run");
+    ck_assert_int_eq(CALL("eval", "--data", VAL, "--weights", "run/best.safetensors", "--json"), RT_OK);
+    ck_assert_ptr_null(strstr(err, "warning"));
+    HAS(out, "\"miou\"");
+}
+END_TEST
+
+START_TEST(eval_agrees_with_validation)
+{
+    DONE("--val", VAL, "--out", "run");
+    char *table = strdup(out);
+    ck_assert_int_eq(CALL("eval", "--data", VAL, "--weights", "run/last.safetensors"), RT_OK);
+    char *end = strstr(table, "best mIoU");
+    ck_assert_ptr_nonnull(end);
+    *end = 0;
+    ck_assert_str_eq(table, out);
+    free(table);
+}
+END_TEST
+
+START_TEST(tunables_are_set)
+{
+    DONE("--out", "a", "--set", "scale=0", "--log-every", "1");
+    read_file("a/log.jsonl", out, sizeof out);
+    HAS(out, "\"scaled\": 0,");
+    ck_assert_int_eq(TRAIN("--out", "b", "--set", "scal=0"), RT_USAGE);
+    HAS(err, "did you mean scale?");
+    ck_assert_int_eq(TRAIN("--out", "b", "--set", "scale=much"), RT_USAGE);
+    HAS(err, "'much' is no finite number");
+    ck_assert_int_eq(TRAIN("--out", "b", "--set", "scale"), RT_USAGE);
+    HAS(err, "expected NAME=VALUE");
+}
+END_TEST
+
+START_TEST(a_player_begins_late)
+{
+    DONE("--out", "a", "--iterations", "4", "--log-every", "1");
+    read_file("a/log.jsonl", out, sizeof out);
+    HAS(out, "\"critic\": 0}");
+    HAS(out, "\"critic\": 0.100000001}");
+}
+END_TEST
+
+START_TEST(what_is_missing_is_said)
+{
+    ck_assert_int_eq(CALL("train", DATA), RT_USAGE);
+    HAS(err, "add --out RUN");
+    ck_assert_int_eq(CALL("train", "--data", SOURCE, "--out", "a"), RT_USAGE);
+    HAS(err, "no data for stream target: the program takes --data source=SPEC --data target=SPEC");
+    ck_assert_int_eq(CALL("train", "--data", "images:images", "--out", "a"), RT_USAGE);
+    HAS(err, "for which stream?");
+    ck_assert_int_eq(CALL("train", DATA, "--data", TARGET, "--out", "a"), RT_USAGE);
+    HAS(err, "stream target was given twice");
+    ck_assert_int_eq(CALL("train", "--data", "source=images:images", "--data", TARGET, "--out", "a"),
+                     RT_USAGE);
+    ck_assert_int_eq(CALL("train", "--out", "a", "--resume"), RT_BAD_INPUT);
+    HAS(err, "a holds no run to resume");
+    ck_assert(!scratch_has(&scratch, "a/last.safetensors"));
+}
+END_TEST
+
+START_TEST(a_run_is_not_overwritten)
+{
+    DONE("--out", "run");
+    ck_assert_int_eq(TRAIN("--out", "run"), RT_USAGE);
+    HAS(err, "run holds a run already: add --resume");
+}
+END_TEST
+
+START_TEST(another_seed_is_refused)
+{
+    DONE("--out", "run", "--stop-at", "2", "--seed", "5");
+    ck_assert_int_eq(CALL("train", "--out", "run", "--resume", "--seed", "6"), RT_USAGE);
+    HAS(err, "--seed 6: the run was begun with seed 5");
+}
+END_TEST
+
+START_TEST(other_data_is_told)
+{
+    DONE("--out", "run", "--stop-at", "2");
+    ck_assert_int_eq(
+        CALL("train", "--out", "run", "--resume", "--data", "target=images:labels", "--iterations", "3"),
+        RT_OK);
+    HAS(err, "the data of target is now images:labels; the run was begun with images:images");
+    HAS(err, "--iterations 3: the run was begun with 8");
+}
+END_TEST
+
+START_TEST(another_program_is_refused)
+{
+    DONE("--out", "run", "--stop-at", "2");
+    tiny_training_free(&tiny);
+    tiny.name = "other";
+    tiny_training_build(&tiny);
+    ck_assert_int_eq(CALL("train", "--out", "run", "--resume"), RT_BAD_INPUT);
+    HAS(err, "was trained by the program tiny; this is other");
+    tiny_training_free(&tiny);
+    tiny.name = NULL;
+    tiny.classes = 5;
+    tiny_training_build(&tiny);
+    ck_assert_int_eq(CALL("train", "--out", "run", "--resume"), RT_BAD_INPUT);
+    HAS(err, "its head.weight has another shape");
+}
+END_TEST
+
+START_TEST(a_damaged_checkpoint_is_refused)
+{
+    static char bytes[1 << 16];
+    DONE("--out", "run", "--stop-at", "2");
+    size_t size = read_file("run/last.safetensors", bytes, sizeof bytes);
+    /* Anywhere: in its header, its metadata, its tensors. */
+    for (size_t at = 9; at < size; at += 97) {
+        bytes[at] ^= 1;
+        FILE *file = fopen(scratch_path(&scratch, "run/last.safetensors"), "wb");
+        fwrite(bytes, 1, size, file);
+        fclose(file);
+        bytes[at] ^= 1;
+        Checkpoint checkpoint;
+        RtError failure;
+        RtStatus status =
+            checkpoint_open(scratch_path(&scratch, "run/last.safetensors"), &checkpoint, &failure);
+        ck_assert_msg(status == RT_BAD_INPUT, "a bit of byte %zu was turned, and nobody saw it", at);
+        ck_assert_ptr_nonnull(strstr(failure.text, "last.safetensors"));
+    }
+    ck_assert_int_eq(CALL("train", "--out", "run", "--resume"), RT_BAD_INPUT);
+    HAS(err, "run/last.safetensors: ");
+}
+END_TEST
+
+START_TEST(a_truncated_checkpoint_is_refused)
+{
+    DONE("--out", "run", "--stop-at", "2");
+    ck_assert_int_eq(truncate(scratch_path(&scratch, "run/last.safetensors"), 1500), 0);
+    ck_assert_int_eq(CALL("train", "--out", "run", "--resume"), RT_BAD_INPUT);
+    HAS(err, "run/last.safetensors: ");
+}
+END_TEST
+
+START_TEST(weights_are_no_checkpoint)
+{
+    DONE("--out", "run", "--stop-at", "2");
+    static const float bias[4] = {0};
+    const WeightsPart part = {"head.bias", WEIGHT_F32, 1, (const int64_t[]){4}, bias};
+    ck_assert_int_eq(weights_write(scratch_path(&scratch, "run/last.safetensors"), &part, 1, NULL, 0, NULL),
+                     RT_OK);
+    ck_assert_int_eq(CALL("train", "--out", "run", "--resume"), RT_BAD_INPUT);
+    HAS(err, "no checkpoint that training could go on from");
+}
+END_TEST
+
+START_TEST(training_begins_from_weights)
+{
+    static const float bias[4] = {5, 6, 7, 8};
+    const WeightsPart part = {"bias", WEIGHT_F32, 1, (const int64_t[]){4}, bias};
+    ck_assert_int_eq(weights_write(scratch_path(&scratch, "w.safetensors"), &part, 1, NULL, 0, NULL), RT_OK);
+    DONE("--out", "run", "--weights", "w.safetensors", "--iterations", "1", "--set", "scale=0");
+    HAS(err, "w.safetensors: 1 parameters taken, those below head.; the others begin as a new run's");
+    WeightsFile *file;
+    float values[4];
+    ck_assert_int_eq(weights_open(scratch_path(&scratch, "run/last.safetensors"), &file, NULL), RT_OK);
+    ck_assert_int_eq(weights_read_f32(file, weights_find(file, "head.bias"), values, NULL), RT_OK);
+    ck_assert_mem_eq(values, bias, sizeof bias);
+    weights_close(file);
+}
+END_TEST
+
+START_TEST(strange_weights_are_refused)
+{
+    static const float bias[4] = {0};
+    const WeightsPart part = {"tail", WEIGHT_F32, 1, (const int64_t[]){4}, bias};
+    ck_assert_int_eq(weights_write(scratch_path(&scratch, "w.safetensors"), &part, 1, NULL, 0, NULL), RT_OK);
+    ck_assert_int_eq(TRAIN("--out", "run", "--weights", "w.safetensors"), RT_BAD_INPUT);
+    HAS(err, "none of its tensors is a parameter of the program");
+}
+END_TEST
+
+START_TEST(not_a_number_stops_the_run)
+{
+    tiny_training_free(&tiny);
+    tiny.poison = 0.5f; /* all first samples are 200 / 255 */
+    tiny_training_build(&tiny);
+    ck_assert_int_eq(TRAIN("--out", "run"), RT_BAD_INPUT);
+    HAS(err, "iteration 1: the loss term fit is nan");
+    HAS(err, "first parameter or state that is not finite is head.weight");
+    Checkpoint checkpoint;
+    ck_assert_int_eq(checkpoint_open(scratch_path(&scratch, "run/last.safetensors"), &checkpoint, NULL),
+                     RT_OK);
+    ck_assert_int_eq(checkpoint.state.iteration, 0);
+    checkpoint_close(&checkpoint);
+    read_file("run/log.jsonl", out, sizeof out);
+    HAS(out, "\"reason\": \"failed: iteration 1");
+}
+END_TEST
+
+static void wait_for(const char *name, const char *part)
+{
+    for (int i = 0; i < 2000; i++) {
+        if (scratch_has(&scratch, name)) {
+            read_file(name, out, sizeof out);
+            if (strstr(out, part)) return;
+        }
+        usleep(5000);
+    }
+    ck_abort_msg("%s never said %s", name, part);
+}
+
+START_TEST(a_signal_saves)
+{
+    static const char *const words[] = {"train", DATA, "--out", "run", "--iterations", "100000000", NULL};
+    pid_t child = start(words);
+    int status;
+    wait_for("run/log.jsonl", "\"iteration\": 20,");
+    kill(child, SIGTERM);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+    read_file("out.txt", out, sizeof out);
+    HAS(out, "--out run --resume");
+    Checkpoint checkpoint;
+    ck_assert_int_eq(checkpoint_open(scratch_path(&scratch, "run/last.safetensors"), &checkpoint, NULL),
+                     RT_OK);
+    ck_assert_int_ge(checkpoint.state.iteration, 20);
+    checkpoint_close(&checkpoint);
+}
+END_TEST
+
+START_TEST(kills_leave_a_checkpoint)
+{
+    static const char *const words[] = {"train", DATA,           "--out",     "run", "--save-every",
+                                        "1",     "--iterations", "100000000", NULL};
+    static const char *const again[] = {"train", "--out", "run", "--resume", "--save-every", "1", NULL};
+    int64_t before = -1;
+    for (int i = 0; i < 12; i++) {
+        pid_t child = start(i ? again : words);
+        int status;
+        if (!i) wait_for("run/log.jsonl", "\"iteration\": 10,");
+        usleep((useconds_t)(60000 + 1371 * i));
+        kill(child, SIGKILL);
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_msg(WIFSIGNALED(status), "it ended by itself");
+        Checkpoint checkpoint;
+        RtError failure;
+        ck_assert_msg(!checkpoint_open(scratch_path(&scratch, "run/last.safetensors"), &checkpoint, &failure),
+                      "%s", failure.text);
+        ck_assert_int_ge(checkpoint.state.iteration, before);
+        before = checkpoint.state.iteration;
+        checkpoint_close(&checkpoint);
+    }
+}
+END_TEST
+
+START_TEST(two_processes_dont_share_a_folder)
+{
+    static const char *const words[] = {"train", DATA, "--out", "run", "--iterations", "100000000", NULL};
+    pid_t child = start(words);
+    int status;
+    wait_for("run/log.jsonl", "\"iteration\": 10,");
+    ck_assert_int_eq(CALL("train", "--out", "run", "--resume"), RT_BAD_INPUT);
+    HAS(err, "another process is training into this folder");
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+}
+END_TEST
+
+START_TEST(a_program_without_players_cannot_train)
+{
+    tiny.predict.program.training = NULL;
+    ck_assert_int_eq(TRAIN("--out", "run"), RT_USAGE);
+    HAS(err, "has no players, so there is nothing to train");
+}
+END_TEST
+
+START_TEST(unreadable_pictures_end_the_run)
+{
+    scratch_write(&scratch, "images/3.png", "no picture");
+    ck_assert_int_eq(TRAIN("--out", "run"), RT_BAD_INPUT);
+    HAS(err, "3.png");
+}
+END_TEST
+
+Suite *train_suite(void)
+{
+    Suite *suite = suite_create("train");
+    TCase *tests = tcase_create("train");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, a_run_leaves_its_files);
+    tcase_add_test(tests, losses_fall);
+    tcase_add_test(tests, stopped_and_resumed_is_unbroken);
+    tcase_add_test(tests, accumulated_and_resumed_is_unbroken);
+    tcase_add_test(tests, threads_change_nothing);
+    tcase_add_test(tests, seeds_change_the_run);
+    tcase_add_test(tests, the_log_goes_on_where_the_checkpoint_is);
+    tcase_add_test(tests, best_loads_as_weights);
+    tcase_add_test(tests, eval_agrees_with_validation);
+    tcase_add_test(tests, tunables_are_set);
+    tcase_add_test(tests, a_player_begins_late);
+    tcase_add_test(tests, what_is_missing_is_said);
+    tcase_add_test(tests, a_run_is_not_overwritten);
+    tcase_add_test(tests, another_seed_is_refused);
+    tcase_add_test(tests, other_data_is_told);
+    tcase_add_test(tests, another_program_is_refused);
+    tcase_add_test(tests, a_damaged_checkpoint_is_refused);
+    tcase_add_test(tests, a_truncated_checkpoint_is_refused);
+    tcase_add_test(tests, weights_are_no_checkpoint);
+    tcase_add_test(tests, training_begins_from_weights);
+    tcase_add_test(tests, strange_weights_are_refused);
+    tcase_add_test(tests, not_a_number_stops_the_run);
+    tcase_add_test(tests, a_signal_saves);
+    tcase_add_test(tests, kills_leave_a_checkpoint);
+    tcase_add_test(tests, two_processes_dont_share_a_folder);
+    tcase_add_test(tests, a_program_without_players_cannot_train);
+    tcase_add_test(tests, unreadable_pictures_end_the_run);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
