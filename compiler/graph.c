@@ -384,6 +384,14 @@ void node_set_float(Node *node, AttrName name, double value)
     attr->f = value;
 }
 
+void node_set_floats(Node *node, AttrName name, const double *values, int count)
+{
+    assert(count >= 0 && count <= MAX_FLOATS);
+    Attr *attr = attr_of(node, name);
+    attr->n = count;
+    attr->floats = values;
+}
+
 void node_set_bool(Node *node, AttrName name, bool value)
 {
     node_set_int(node, name, value);

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MAX_RANK = 6, MAX_ATTRS = 12, MAX_INTS = 16 };
+enum { MAX_RANK = 6, MAX_ATTRS = 12, MAX_INTS = 16, MAX_FLOATS = 256 };
 
 typedef enum Dtype { F32, I32, U8 } Dtype;
 
@@ -45,15 +45,17 @@ typedef enum AttrKind {
     ATTR_FLOAT, /* f */
     ATTR_PAIR,  /* i[0] rows (height), i[1] columns (width); in YAML one number for both or [rows, columns] */
     ATTR_INTS,  /* i[0..n-1], at most 8 */
+    ATTR_FLOATS, /* floats[0..n-1], at most MAX_FLOATS */
     ATTR_STRING, /* s */
     ATTR_CHOICE, /* s, one of the attribute's words */
 } AttrKind;
 
 typedef struct Attr {
     AttrName name;
-    int n;               /* numbers in i (ATTR_INTS, ATTR_PAIR: 2, else 1); 0: not given and no default */
+    int n; /* numbers in i or floats (lists: any, ATTR_PAIR: 2, else 1); 0: not given and no default */
     int64_t i[MAX_INTS]; /* integers and booleans */
     double f;
+    const double *floats;
     const char *s;
 } Attr;
 
@@ -170,6 +172,7 @@ void node_set_int(Node *node, AttrName name, int64_t value);
 void node_set_pair(Node *node, AttrName name, int64_t rows, int64_t columns);
 void node_set_ints(Node *node, AttrName name, const int64_t *values, int count);
 void node_set_float(Node *node, AttrName name, double value);
+void node_set_floats(Node *node, AttrName name, const double *values, int count); /* not copied */
 void node_set_bool(Node *node, AttrName name, bool value);
 void node_set_string(Node *node, AttrName name, const char *value); /* kept as it is, not copied */
 void node_copy_attrs(Node *to, const Node *from);                   /* of the same op */

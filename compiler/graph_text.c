@@ -63,6 +63,15 @@ static void print_ints(Text *text, const int64_t *values, int count)
     text_printf(text, "]");
 }
 
+static void print_floats(Text *text, const double *values, int count)
+{
+    for (int i = 0; i < count; i++) {
+        text_append(text, i ? "," : "[", 1);
+        print_float(text, values[i]);
+    }
+    text_append(text, "]", 1);
+}
+
 static void print_value(Text *text, const Attr *attr)
 {
     switch (attr_info(attr->name)->kind) {
@@ -76,6 +85,7 @@ static void print_value(Text *text, const Attr *attr)
             print_ints(text, attr->i, 2);
         break;
     case ATTR_INTS: print_ints(text, attr->i, attr->n); break;
+    case ATTR_FLOATS: print_floats(text, attr->floats, attr->n); break;
     case ATTR_STRING:
     case ATTR_CHOICE: print_word(text, attr->s); break;
     }
@@ -87,6 +97,10 @@ bool graph_text_same_value(const Attr *a, const Attr *b)
     if (a->n == 0) return true;
     switch (attr_info(a->name)->kind) {
     case ATTR_FLOAT: return a->f == b->f;
+    case ATTR_FLOATS: /* no NaN: see op_check_attrs */
+        for (int i = 0; i < a->n; i++)
+            if (a->floats[i] != b->floats[i]) return false;
+        return true;
     case ATTR_STRING:
     case ATTR_CHOICE: return !strcmp(a->s, b->s);
     default: return !memcmp(a->i, b->i, sizeof *a->i * (size_t)a->n);

@@ -174,14 +174,33 @@ static bool type(Parser *p, Type *type)
     return type->rank >= 0;
 }
 
-static bool float_value(Parser *p, Node *node, AttrName name)
+static bool real(Parser *p, double *value)
 {
     const char *text = bare_word(p);
     char *end = NULL;
-    double value = text ? strtod(text, &end) : 0;
-    if (!text || *end || end == text) return fail(p, "expected a number");
+    *value = text ? strtod(text, &end) : 0;
+    return text && !*end && end != text ? true : fail(p, "expected a number");
+}
+
+static bool float_value(Parser *p, Node *node, AttrName name)
+{
+    double value;
+    if (!real(p, &value)) return false;
     node_set_float(node, name, value);
     return true;
+}
+
+static bool float_values(Parser *p, Node *node, AttrName name)
+{
+    double *values = ARENA_ARRAY(p->graph->arena, double, MAX_FLOATS);
+    int count = 0;
+    if (!expect(p, '[')) return false;
+    do {
+        if (count == MAX_FLOATS) return fail(p, "at most %d numbers", MAX_FLOATS);
+        if (!real(p, &values[count++])) return false;
+    } while (accept(p, ','));
+    node_set_floats(node, name, values, count);
+    return expect(p, ']');
 }
 
 static bool int_values(Parser *p, Node *node, AttrName name)
@@ -204,6 +223,7 @@ static bool attr_value(Parser *p, Node *node, AttrName name)
     const char *text;
     switch (attr_info(name)->kind) {
     case ATTR_FLOAT: return float_value(p, node, name);
+    case ATTR_FLOATS: return float_values(p, node, name);
     case ATTR_BOOL:
         if (!(text = word(p, "true or false"))) return false;
         if (strcmp(text, "true") && strcmp(text, "false")) return fail(p, "expected true or false");

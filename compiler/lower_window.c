@@ -100,14 +100,18 @@ Expr *avg_pool2d_lower(Lowering *l, const Node *node, const Coord *at)
 
 /* Where an output sample lies between input samples along one axis: ATen's area_pixel_compute_source_index,
  * in double. */
+double resize_position(int64_t in, int64_t out, bool align_corners, double factor, int64_t o)
+{
+    if (align_corners) return out > 1 ? (double)o * (double)(in - 1) / (double)(out - 1) : 0;
+    double scale = factor > 0 ? 1 / factor : (double)in / (double)out;
+    return scale * ((double)o + 0.5) - 0.5;
+}
+
 static double source_position(const Node *node, int axis, int64_t o)
 {
     int64_t in = node->in[0]->type.dim[2 + axis], out = node->type.dim[2 + axis];
-    if (node_bool(node, A_ALIGN_CORNERS))
-        return out > 1 ? (double)o * (double)(in - 1) / (double)(out - 1) : 0;
-    double scale =
-        node_has(node, A_SCALE_FACTOR) ? 1 / node_float(node, A_SCALE_FACTOR) : (double)in / (double)out;
-    double position = scale * ((double)o + 0.5) - 0.5;
+    double factor = node_has(node, A_SCALE_FACTOR) ? node_float(node, A_SCALE_FACTOR) : 0;
+    double position = resize_position(in, out, node_bool(node, A_ALIGN_CORNERS), factor, o);
     return position > 0 ? position : 0;
 }
 

@@ -54,6 +54,22 @@ static bool set_ints(Builder *builder, Node *node, AttrName name, const Tree *tr
     return true;
 }
 
+static bool set_floats(Builder *builder, Node *node, AttrName name, const Tree *tree, const Scope *scope,
+                       const char *what)
+{
+    if (!value_resolve(&builder->values, &tree, &scope)) return false;
+    if (tree->kind != TREE_SEQUENCE || tree->n < 1 || tree->n > MAX_FLOATS) {
+        diag_error(builder->diag, tree->pos, "%s is a list of 1 to %d numbers: %s", what, MAX_FLOATS,
+                   attr_info(name)->summary);
+        return false;
+    }
+    double *numbers = ARENA_ARRAY(builder->arena, double, tree->n);
+    for (int i = 0; i < tree->n; i++)
+        if (!value_float(&builder->values, tree->items[i], scope, what, &numbers[i])) return false;
+    node_set_floats(node, name, numbers, tree->n);
+    return true;
+}
+
 /* The words of a choice, as candidates and for the message. */
 static bool set_choice(Builder *builder, Node *node, AttrName name, const Tree *tree, const Scope *scope,
                        const char *what)
@@ -93,6 +109,7 @@ static bool set_attr(Builder *builder, Node *node, AttrName name, const Tree *tr
     switch (attr_info(name)->kind) {
     case ATTR_PAIR: return set_pair(builder, node, name, tree, scope, what);
     case ATTR_INTS: return set_ints(builder, node, name, tree, scope, what);
+    case ATTR_FLOATS: return set_floats(builder, node, name, tree, scope, what);
     case ATTR_CHOICE: return set_choice(builder, node, name, tree, scope, what);
     case ATTR_INT:
         if (!value_int(&builder->values, tree, scope, what, &i)) return false;

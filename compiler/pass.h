@@ -47,6 +47,10 @@ typedef void PassHook(void *user, const PassReport *report);
  * output that options name does not exist or has no channels. */
 bool pass_run_all(Graph *graph, const PassOptions *options, PassHook *hook, void *user);
 
+/* pass_fuse_loss.c: every loss over pixels becomes a pixel_loss, in its place, which takes in the enlargement
+ * of its logits: before gradients are taken. See loss.h. */
+void fuse_losses(Graph *graph);
+
 #define PASS(id, summary) PassRun pass_##id;
 #include "pass.def"
 

@@ -74,7 +74,7 @@ def read_op_def():
 # ---- the schema's generated part ---------------------------------------------------------------
 
 VALUES = {"ATTR_INT": "integer", "ATTR_BOOL": "boolean", "ATTR_FLOAT": "number", "ATTR_PAIR": "pair",
-          "ATTR_INTS": "integers", "ATTR_STRING": "text"}
+          "ATTR_INTS": "integers", "ATTR_FLOATS": "numbers", "ATTR_STRING": "text"}
 
 
 def attribute(attr):

@@ -19,7 +19,7 @@ typedef enum Fill {
 
 typedef struct Case {
     const char *op;     /* "graph" for one of several nodes */
-    const char *inputs; /* shapes: "1,3,5,17; 1,3,1,1" */
+    const char *inputs; /* shapes: "1,3,5,17; 1,3,1,1"; of labels "i32 1,5,17" */
     const char *attrs;  /* "kernel: 3, padding: [1, 2]"; of a graph its nodes: see cases.def */
     Fill fill;
 } Case;

@@ -36,7 +36,7 @@ static void fill_sources(SegrtSession *session, const Declared *d, Op op, Source
     for (int i = 0; i < d->n_sources; i++) {
         SegrtTensor tensor;
         if (d->sources[i]->op == op && !segrt_tensor(session, d->sources[i]->name, &tensor, NULL))
-            fill(context, d->sources[i], tensor.data);
+            source_write(fill, context, d->sources[i], tensor.data);
     }
 }
 

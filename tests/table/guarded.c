@@ -81,7 +81,7 @@ static void fill_sources(const Regions *all, SourceFill *fill, void *context)
         if (op_info(graph->nodes[i]->op)->class != CLASS_SOURCE) continue;
         const Place *place;
         float *to = (float *)(void *)address_of(all, graph->nodes[i], &place);
-        fill(context, graph->nodes[i], to + place->offset);
+        source_write(fill, context, graph->nodes[i], to + place->offset);
     }
 }
 

@@ -35,8 +35,8 @@ static void write_sources(const Plan *plan, const Memory *memory, Op op, SourceF
         const Place *place = layout_place(plan->layout, node);
         int64_t count = type_elements(node->type);
         float *values = ARENA_ARRAY(graph->arena, float, count), *to = address(memory, place->storage);
-        fill(context, node, values);
-        for (int64_t k = 0; k < count; k++) to[index_of(place, k)] = values[k];
+        source_write(fill, context, node, values);
+        for (int64_t k = 0; k < count; k++) memcpy(&to[index_of(place, k)], &values[k], sizeof *to);
     }
 }
 

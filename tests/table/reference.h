@@ -39,6 +39,8 @@ ReferenceRule reference_conv2d, reference_conv_transpose2d, reference_linear, re
     reference_flip_filter;
 ReferenceRule reference_max_pool2d, reference_avg_pool2d, reference_resize;
 ReferenceRule reference_global_avg_pool, reference_softmax, reference_log_softmax, reference_argmax;
+ReferenceRule reference_cross_entropy, reference_focal, reference_dice, reference_bce_with_logits, reference_mse,
+    reference_entropy, reference_entropy_map;
 ReferenceRule reference_concat, reference_slice, reference_pad, reference_copy;
 ReferenceRule reference_batch_norm, reference_prelu, reference_relu, reference_leaky_relu, reference_sigmoid,
     reference_affine, reference_rsqrt, reference_add, reference_sub, reference_mul, reference_div,

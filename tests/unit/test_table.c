@@ -135,10 +135,12 @@ END_TEST
 
 /* ---- coverage ------------------------------------------------------------------------------------ */
 
-/* Sources compute nothing; the others are made by layout.c around convolutions and are run by their cases. */
+/* Sources compute nothing; the others are made by layout.c around convolutions, and of losses, and are run by
+ * their cases. */
 static bool needs_no_case(Op op)
 {
-    return op_info(op)->class == CLASS_SOURCE || op == OP_RELAYOUT || op == OP_PACK_FILTER;
+    bool of_a_loss = op >= OP_PIXEL_LOSS && op <= OP_ENTROPY_SLOPE;
+    return op_info(op)->class == CLASS_SOURCE || op == OP_RELAYOUT || op == OP_PACK_FILTER || of_a_loss;
 }
 
 START_TEST(every_operator_has_cases_and_a_reference)
