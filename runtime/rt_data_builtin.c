@@ -115,6 +115,8 @@ RtStatus data_builtin_draw(const DataSet *set, size_t item, RtImage *image, RtLa
         status =
             street_draw(set->look, set->seed + item, set->width, set->height, rgb.pixels, ids.pixels, err);
     if (!status && labels) {
+        for (int i = 0; i < ids.width * ids.height; i++)
+            if (ids.pixels[i] == STREET_VOID) ids.pixels[i] = set->encoding.ignore;
         *labels = (RtLabels){.width = ids.width, .height = ids.height, .classes = ids.pixels};
         ids.pixels = NULL;
     }
