@@ -272,6 +272,58 @@ static void defer_updates(Graph *graph, bool *deferred)
         if (graph->updates[i].value != graph->updates[i].param) deferred[graph->updates[i].value->id] = true;
 }
 
+/* Where an update may stand at the earliest: behind its inputs and everything that reads the old parameter.
+ */
+static int earliest_place(const Graph *graph, const Update *update, const int *last_read, const int *position)
+{
+    int place = last_read[update->param->id];
+    for (int i = 0; i < update->value->n_in; i++) {
+        const Node *in = update->value->in[i];
+        if (in->player >= 0) return graph->n_nodes; /* it waits for others, as a clipped gradient does */
+        if (position[in->id] > place) place = position[in->id];
+    }
+    return place;
+}
+
+/* Moves updates from the end to where all that they need is done, so that gradients don't all live until
+ * then. */
+static void hasten_updates(Graph *graph)
+{
+    Arena *arena = graph->arena;
+    int n = graph->n_nodes;
+    int *last_read = ARENA_ARRAY(arena, int, graph->next_id),
+        *position = ARENA_ARRAY(arena, int, graph->next_id);
+    int *next = ARENA_ARRAY(arena, int, graph->n_updates), *first = ARENA_ARRAY(arena, int, n + 1);
+    bool *moved = ARENA_ARRAY(arena, bool, graph->next_id);
+    const Node **owner =
+        ARENA_ARRAY(arena, const Node *, graph->next_id); /* of an update's value: its parameter */
+    for (int i = 0; i < graph->n_updates; i++) owner[graph->updates[i].value->id] = graph->updates[i].param;
+    for (int k = 0; k < n; k++) {
+        position[graph->nodes[k]->id] = k;
+        for (int i = 0; i < graph->nodes[k]->n_in; i++)
+            if (owner[graph->nodes[k]->id] != graph->nodes[k]->in[i])
+                last_read[graph->nodes[k]->in[i]->id] = k;
+        first[k] = -1;
+    }
+    for (int i = graph->n_updates - 1; i >= 0; i--) {
+        const Update *update = &graph->updates[i];
+        if (update->value == update->param || moved[update->value->id]) continue;
+        int place = earliest_place(graph, update, last_read, position);
+        if (place >= position[update->value->id]) continue;
+        moved[update->value->id] = true;
+        next[i] = first[place];
+        first[place] = i;
+    }
+    Node **order = ARENA_ARRAY(arena, Node *, graph->cap_nodes);
+    int count = 0;
+    for (int k = 0; k < n; k++) {
+        if (!moved[graph->nodes[k]->id]) order[count++] = graph->nodes[k];
+        for (int i = first[k]; i >= 0; i = next[i]) order[count++] = graph->updates[i].value;
+    }
+    assert(count == n);
+    graph->nodes = order;
+}
+
 void graph_sort(Graph *graph)
 {
     clear_marks(graph->nodes, graph->n_nodes);
@@ -291,6 +343,7 @@ void graph_sort(Graph *graph)
     graph->nodes = order.items;
     graph->n_nodes = order.count;
     graph->cap_nodes = order.capacity;
+    if (graph->n_updates > 0) hasten_updates(graph);
 }
 
 void graph_mark_static(Graph *graph)

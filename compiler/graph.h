@@ -147,8 +147,8 @@ Node *graph_current(const Graph *graph, Node *param);
 /* Replaces every use of from (inputs of nodes in the order, outputs, values of updates) by to. */
 void graph_replace(Graph *graph, Node *from, Node *to);
 
-/* Rebuilds graph->nodes: what outputs and updates reach, each after its inputs, otherwise in order of id; the
- * updates' values, and what belongs to a player, last. */
+/* Rebuilds graph->nodes: what outputs and updates reach, each after its inputs, otherwise in order of id;
+ * updates as soon as what they need is there and the old parameter has been read. */
 void graph_sort(Graph *graph);
 
 /* How many nodes in the order, outputs and updates use node. */
