@@ -95,7 +95,7 @@ static void report_no_gradient(const Autodiff *a, const Node *node)
 {
     Diag *diag = a->graph->diag;
     diag_error(diag, node->pos,
-               "'%s' has no gradient, and a player's loss reaches parameters through it only by one",
+               "'%s' has no gradient, and a player's loss depends on its parameters through it",
                op_info(node->op)->name);
     int shown = 0;
     for (const Node *at = a->via[node->id]; at && shown < 8; at = a->via[at->id], shown++)

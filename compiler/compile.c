@@ -1,5 +1,6 @@
 /* The whole compiler but the writing of machine code. */
 #include "compile.h"
+#include "train_batch_norm.h"
 
 #include "scores.h"
 
@@ -23,6 +24,8 @@ static bool make_joint(Graph *graph, const CompileOptions *options)
     pass_canonical(graph, &options->passes);
     pass_cse(graph, &options->passes);
     pass_conv_before_resize(graph, &options->passes);
+    if (!train_batch_norms(graph)) return false;
+    fuse_losses(graph);
     if (!autodiff_players(graph, options->training)) return false;
     TELL("joint", graph_text(graph));
     return true;

@@ -70,7 +70,7 @@ PassOptions command_outputs(Command *c, const Model *model)
 
 static Build *compile(Command *c, Model *model, void (*stage)(void *, const char *, const char *))
 {
-    Stats *stats = stats_collect(c->arena, model, STATS_UNKNOWN);
+    Stats *stats = model->training ? NULL : stats_collect(c->arena, model, STATS_UNKNOWN);
     BuildOptions options = {.cpu = c->cpu,
                             .passes = model->training ? (PassOptions){0} : command_outputs(c, model),
                             .training = model->training,
