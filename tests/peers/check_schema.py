@@ -77,6 +77,10 @@ VALUES = {"ATTR_INT": "integer", "ATTR_BOOL": "boolean", "ATTR_FLOAT": "number",
           "ATTR_INTS": "integers", "ATTR_FLOATS": "numbers", "ATTR_STRING": "text"}
 
 
+# What no node says: a program does, where it applies a network.
+UNSAID = {"STATISTICS"}
+
+
 def attribute(attr):
     value = {"enum": attr["words"].split("|")} if attr["words"] else {"$ref": "#/$defs/" + VALUES[attr["kind"]]}
     return {"description": attr["summary"], **value}
@@ -95,6 +99,8 @@ def operator(op, attrs):
     required = ["op", "in"]
     for how, listed in op["attrs"]:
         ident, *value = arguments(listed)
+        if ident in UNSAID:
+            continue
         attr = attrs[ident]
         properties[attr["name"]] = use(attr, how, *value or [None])
         if how == "REQUIRED":
@@ -107,7 +113,7 @@ def generate(schema):
     """The schema with its generated definitions made anew; those by hand stay as they are."""
     attrs, ops = read_op_def()
     defs = {k: v for k, v in schema["$defs"].items() if not k.startswith(("op_", "attr_"))}
-    used = {arguments(listed)[0] for op in ops.values() for _, listed in op["attrs"]}
+    used = {arguments(listed)[0] for op in ops.values() for _, listed in op["attrs"]} - UNSAID
     defs["operator"] = {
         "description": "an operator, or the name of a block or network of this file",
         "anyOf": [{"const": name, "description": op["summary"]} for name, op in ops.items()]
@@ -157,7 +163,7 @@ def check_file(path, validator):
         yield f"{name}: {'.'.join(map(str, error.absolute_path))}: {error.message}"
 
 
-# A network with one thing wrong: what stands there instead of the text on the left.
+# A network and a program with one thing wrong: what stands there instead of the text on the left.
 RIGHT = """
 segc: 1
 network: small
@@ -180,13 +186,41 @@ WRONG = [
 ]
 
 
+TRAINS = """
+segc: 1
+program: small
+networks: {net: {use: net.yaml}}
+inputs: {source: {image: [N, 3, H, W], label: [N, H, W]}}
+tunables: {weight: {value: 0.1, from: 5}, other: 3}
+nodes:
+  s: {op: net, in: source.image, batch_norm: shared}
+  loss: {op: mean, in: s.y}
+players:
+  g:
+    minimizes: loss
+    updates: [net]
+    optimizer: {adam: {lr: 1e-3, betas: [0.9, 0.99]}}
+    schedule: {poly: {power: 0.9}}
+    warmup: {steps: 10, factor: 0.1}
+    groups: [{parameters: 'net.*', lr_scale: 20}]
+train: {batch: 4}
+"""
+WRONG_TRAINS = [
+    ("minimizes", "minimises"), ("updates: [net]", "updates: []"), ("adam:", "adm:"), ("lr: 1e-3", "lr: [1]"),
+    ("betas: [0.9, 0.99]", "betas: [0.9]"), ("betas", "beta"), ("poly: {", "poly: {gamma: 1, "), ("{poly: {power: 0.9}}", "linear"),
+    ("steps: 10", "step: 10"), ("parameters: 'net.*', ", ""), ("lr_scale", "scale"), ("batch: 4", "epochs: 4"),
+    ("value: 0.1", "val: 0.1"), ("other: 3", "other: [3]"), ("players:", "player:"),
+]
+
+
 def check_refusals(validator):
     """The mistakes that the schema does not see."""
-    if not validator.is_valid(yaml.load(RIGHT, Loader)):
-        yield "the schema refuses a right file"
-    for old, new in WRONG:
-        if validator.is_valid(yaml.load(RIGHT.replace(old, new, 1), Loader)):
-            yield f"the schema accepts '{new}' for '{old}'"
+    for right, wrong in ((RIGHT, WRONG), (TRAINS, WRONG_TRAINS)):
+        if not validator.is_valid(yaml.load(right, Loader)):
+            yield "the schema refuses a right file"
+        for old, new in wrong:
+            if validator.is_valid(yaml.load(right.replace(old, new, 1), Loader)):
+                yield f"the schema accepts '{new}' for '{old}'"
 
 
 def main():

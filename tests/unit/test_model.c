@@ -635,11 +635,14 @@ START_TEST(the_manual_has_every_operator)
     ck_assert_ptr_nonnull(file);
     ck_assert_uint_lt(fread(manual, 1, 1 << 17, file), 1 << 17);
     fclose(file);
+    const char *operators = strstr(manual, "\n## Operators\n");
+    ck_assert_ptr_nonnull(operators);
     for (int op = 0; op < OP_COUNT; op++) {
         const OpInfo *info = op_info((Op)op);
         if (info->internal) continue;
-        const char *row = manual_row(manual, info->name);
+        const char *row = manual_row(operators, info->name);
         for (int i = 0; i < info->n_attrs; i++) {
+            if (info->attrs[i].name == A_STATISTICS) continue; /* the program says it, not the node */
             const char *mark = info->attrs[i].required ? "**" : "";
             const char *name =
                 arena_printf(arena, "%s`%s`%s", mark, attr_info(info->attrs[i].name)->name, mark);
