@@ -362,7 +362,9 @@ static bool read_name(Builder *builder, ModelFile *file)
     const TreeEntry *network = tree_find(file->root, "network"), *program = tree_find(file->root, "program");
     if (!network == !program) {
         const char *fault = network ? "a file is a network or a program, not both"
-                                    : "the file has neither 'network' nor 'program', which names it";
+                            : tree_find(file->root, "data")
+                                ? "this is a data set: `segc data check SPEC --data FILE` reads it"
+                                : "the file has neither 'network' nor 'program', which names it";
         diag_error(builder->diag, network ? program->pos : file->root->entries[0].pos, "%s", fault);
         return false;
     }

@@ -233,6 +233,7 @@ RtStatus encoding_map(const Encoding *encoding, const char *name, RtLabels *labe
         return rt_fail(err, RT_MACHINE, "%s: no memory for %dx%d classes", name, labels->width,
                        labels->height);
     labels->unknown = 0;
+    labels->by_color = encoding->by_color;
     map_pixels(encoding, labels, pixels);
     rt_free(labels->ids);
     rt_free(labels->colors);

@@ -63,6 +63,7 @@ typedef struct RtLabels {
     RtPalette palette;      /* of a palette PNG; else count is 0 */
     unsigned char *classes; /* height * width class ids and ignored ones, once mapped; else NULL */
     int64_t unknown;        /* pixels that became ignored because the encoding knows nothing of them */
+    bool by_color;          /* mapped by their colours */
 } RtLabels;
 
 /* Files to read, in order, and what was passed over. */

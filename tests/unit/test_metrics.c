@@ -66,7 +66,8 @@ START_TEST(predicting_void_is_a_miss)
 {
     const bool voids[] = {false, false, true};
     Metrics metrics = open_metrics(3, voids);
-    metrics_add(&metrics, (const unsigned char[]){0, 0, 1, 2, 255}, (const unsigned char[]){0, 2, 1, 0, 0}, 5);
+    metrics_add(&metrics, (const unsigned char[]){0, 0, 1, 2, 255}, (const unsigned char[]){0, 2, 1, 0, 0},
+                5);
     double iou;
     int counted;
     ck_assert(metrics_iou(&metrics, 0, &iou));

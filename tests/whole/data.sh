@@ -139,6 +139,9 @@ env -i ./prog eval --data cityscapes:city@val 2>/dev/null >first
 printf 'kiel_d\nkiel_e\n' >kiel
 ends "a program reads palettes" 0 '^2 pairs, compared' \
     env -i ./prog eval --data images:game/images,labels:game/labels,encoding=label_ids,only=kiel
+ends "a program reads colours" 0 '^1 pairs, compared' env -i ./prog eval --data colors.txt,only=names
+ends "a program knows its encodings" 2 'there are: cityscapes.train_ids, cityscapes.label_ids, cityscapes.colors' \
+    env -i ./prog eval --data colors.txt,encoding=colours
 ends "both say the same" 0 '' sh -c \
     'env -i ./prog eval --data images:game/images,labels:game/labels,encoding=label_ids,only=kiel | cmp - first'
 echo "tests/whole: $passed steps as expected, $failed not"
