@@ -24,7 +24,7 @@ static void print_usage(FILE *out, const char *command, const ProgramHeader *hea
     fprintf(out, "usage: %s VERB ...   (%s, compiled by segc %s)\n\n", command,
             program_text(header, header->name), program_text(header, header->version));
     for (int i = 0; i < VERB_COUNT; i++)
-        fprintf(out, "  %-8s %-35s %s\n", verbs[i].name, verbs[i].usage, verbs[i].summary);
+        fprintf(out, "  %-9s %-35s %s\n", verbs[i].name, verbs[i].usage, verbs[i].summary);
     fprintf(out,
             "\n'%s VERB --help' lists a verb's options. Exit status: 0 done, 1 the input is at fault,\n"
             "2 the command line, 3 the machine, 4 segc.\n",

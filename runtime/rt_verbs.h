@@ -14,7 +14,8 @@
     X(info, "[--json]", "what the program is and needs")                                                     \
     X(predict, "IMAGE... -o DIR [--weights FILE]", "segments pictures")                                      \
     X(eval, "--data SPEC --weights FILE", "compares predictions with labels: IoU per class")                 \
-    X(train, "--data STREAM=SPEC... --val SPEC -o RUN", "trains it")                                         \
+    X(train, "--data STREAM=SPEC... -o RUN", "trains it")                                                    \
+    X(calibrate, "--data SPEC --weights FILE -o W", "new batch_norm statistics, without labels")             \
     X(bench, "[--kernels]", "measures how fast it runs")
 
 typedef struct VerbCall {

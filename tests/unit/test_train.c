@@ -466,6 +466,65 @@ START_TEST(unreadable_pictures_end_the_run)
 }
 END_TEST
 
+/* The statistics of channel 0 of a weight file. */
+static void read_statistics(const char *name, float *mean, float *var)
+{
+    WeightsFile *file;
+    float values[3];
+    ck_assert_int_eq(weights_open(scratch_path(&scratch, name), &file, NULL), RT_OK);
+    ck_assert_int_eq(weights_read_f32(file, weights_find(file, "norm.running_mean"), values, NULL), RT_OK);
+    *mean = values[0];
+    ck_assert_int_eq(weights_read_f32(file, weights_find(file, "norm.running_var"), values, NULL), RT_OK);
+    *var = values[0];
+    weights_close(file);
+}
+
+/* Batches of one picture, so that the statistics of the set are known: values v / 255, all of a picture equal
+ * but for the first. */
+START_TEST(calibration_is_of_all_batches)
+{
+    tiny_training_free(&tiny);
+    tiny.batch = 1;
+    tiny.norm_in_predict = true;
+    tiny_training_build(&tiny);
+    DONE("--out", "run", "--iterations", "3");
+    ck_assert_int_eq(CALL("calibrate", "--data", "images:images", "--weights", "run/last.safetensors",
+                          "--out", "c.safetensors", "--batches", "10"),
+                     RT_OK);
+    HAS(out, "2 running statistics from 10 batches");
+    double means[5], mean = 0, var = 0;
+    for (int i = 0; i < 5; i++) {
+        means[i] = (40.0 * i * 127 + 200) / 128 / 255;
+        mean += means[i] / 5;
+    }
+    for (int i = 0; i < 5; i++) {
+        double first = 200 / 255.0 - means[i], other = 40.0 * i / 255 - means[i];
+        var += (first * first + 127 * other * other) / 127 / 5 + (means[i] - mean) * (means[i] - mean) / 5;
+    }
+    float got_mean, got_var;
+    read_statistics("c.safetensors", &got_mean, &got_var);
+    ck_assert_double_eq_tol((double)got_mean, mean, 1e-6);
+    ck_assert_double_eq_tol((double)got_var, var, 1e-6);
+}
+END_TEST
+
+START_TEST(calibrations_missing_words)
+{
+    ck_assert_int_eq(CALL("calibrate", "--weights", "w", "--out", "x"), RT_USAGE);
+    HAS(err, "add --data SPEC");
+    ck_assert_int_eq(CALL("calibrate", "--data", "images:images", "--out", "x"), RT_USAGE);
+    HAS(err, "add --weights FILE");
+    ck_assert_int_eq(CALL("calibrate", "--data", "images:images", "--weights", "w"), RT_USAGE);
+    HAS(err, "add --out FILE");
+    ck_assert_int_eq(CALL("calibrate", "--data", "images:images", "--weights", "w", "--out", "x"),
+                     RT_BAD_INPUT);
+    HAS(err, "w: cannot be read");
+    tiny.predict.program.training = NULL;
+    ck_assert_int_eq(CALL("calibrate", "--data", "images:images", "--weights", "w", "--out", "x"), RT_USAGE);
+    HAS(err, "has no players");
+}
+END_TEST
+
 Suite *train_suite(void)
 {
     Suite *suite = suite_create("train");
@@ -499,6 +558,8 @@ Suite *train_suite(void)
     tcase_add_test(tests, two_processes_dont_share_a_folder);
     tcase_add_test(tests, a_program_without_players_cannot_train);
     tcase_add_test(tests, unreadable_pictures_end_the_run);
+    tcase_add_test(tests, calibration_is_of_all_batches);
+    tcase_add_test(tests, calibrations_missing_words);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -99,7 +99,7 @@ static ProgramKernelFn *const kernels[] = {pack, convolve, choose};
 /* Offsets of everything: the plan. */
 typedef struct Plan {
     uint64_t image, scores, ids, arena;
-    uint64_t weight, bias, packed, persistent;
+    uint64_t weight, bias, packed, mean, var, persistent;
 } Plan;
 
 static Plan make_plan(const TinyProgram *tiny)
@@ -110,14 +110,16 @@ static Plan make_plan(const TinyProgram *tiny)
     plan.arena = plan.ids + aligned(pixels * 4) + tiny->arena_extra;
     plan.bias = aligned(classes * 3 * 4);
     plan.packed = plan.bias + aligned(classes * 4);
-    plan.persistent = plan.packed + aligned(classes * 3 * 4);
+    plan.mean = plan.packed + aligned(classes * 3 * 4);
+    plan.var = plan.mean + ALIGN;
+    plan.persistent = plan.var + ALIGN;
     return plan;
 }
 
 static void add_tensors(TinyProgram *tiny, ProgramHeader *header, const Plan *plan)
 {
     int64_t n = tiny->batch, c = tiny->classes, h = tiny->height, w = tiny->width;
-    ProgramTensor tensors[6] = {
+    ProgramTensor tensors[8] = {
         {.role = ROLE_INPUT, .rank = 4, .dims = {n, 3, h, w}, .offset = plan->image},
         {.role = ROLE_PARAMETER,
          .space = SPACE_PERSISTENT,
@@ -135,8 +137,17 @@ static void add_tensors(TinyProgram *tiny, ProgramHeader *header, const Plan *pl
          .offset = plan->bias},
         {.role = ROLE_UNUSED, .rank = 1, .dims = {5}},
     };
-    const char *names[6] = {"image", "head.weight", "head.bias", "aux.weight"};
+    const char *names[8] = {"image", "head.weight", "head.bias", "aux.weight"};
     int count = 4;
+    if (tiny->with_norm) {
+        ProgramTensor norm = {.role = ROLE_PARAMETER, .space = SPACE_PERSISTENT, .rank = 1, .dims = {3}};
+        names[count] = "norm.running_mean";
+        tensors[count] = norm;
+        tensors[count++].offset = plan->mean;
+        names[count] = "norm.running_var";
+        tensors[count] = norm;
+        tensors[count++].offset = plan->var;
+    }
     if (!tiny->no_scores) {
         names[count] = "scores";
         tensors[count++] =

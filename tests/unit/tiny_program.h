@@ -25,6 +25,7 @@ typedef struct TinyProgram {
     bool no_classes, no_scores; /* outputs to leave out */
     bool last_is_void;          /* the last class is ignored */
     bool unnamed_classes;       /* the class list is empty */
+    bool with_norm;             /* parameters norm.running_mean and norm.running_var f32[3], for nothing */
     const char *cpu_features;   /* NULL: none */
     uint64_t arena_extra;       /* bytes more than are used */
     /* Results. */

@@ -235,7 +235,8 @@ void tiny_training_build(TinyTraining *training)
     training->predict = (TinyProgram){.batch = training->batch,
                                       .height = training->height,
                                       .width = training->width,
-                                      .classes = training->classes};
+                                      .classes = training->classes,
+                                      .with_norm = training->norm_in_predict};
     tiny_build(&training->predict);
     TinyProgram *tiny = &training->train;
     tiny_begin(tiny);

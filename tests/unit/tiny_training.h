@@ -24,8 +24,9 @@
 typedef struct TinyTraining {
     int64_t batch, height, width, classes;
     int64_t iterations, accumulate, critic_from;
-    float poison;     /* 0: never */
-    const char *name; /* NULL: "tiny" */
+    float poison;         /* 0: never */
+    bool norm_in_predict; /* the program that predicts has the running statistics too */
+    const char *name;     /* NULL: "tiny" */
     TinyProgram predict, train;
 } TinyTraining;
 
