@@ -2,6 +2,8 @@
  * read, and who shares storage with a concat; then strides follow. */
 #include "layout.h"
 #include "conv_spec.h"
+#include "filter_spec.h"
+
 #include "op.h"
 
 #include <assert.h>
@@ -40,7 +42,9 @@ bool conv_uses_template(const Node *node)
 
 bool layout_contracts(const Layout *layout, const Node *node)
 {
-    return conv_uses_template(node) || (layout->target->blas && node->op == OP_CONV2D);
+    bool blas = layout->target->blas;
+    if (node->op == OP_CONV2D_GRAD_FILTER) return !blas && conv_uses_template(node);
+    return conv_uses_template(node) || (blas && node->op == OP_CONV2D);
 }
 
 static int64_t at_least_0(int64_t value)
@@ -50,7 +54,8 @@ static int64_t at_least_0(int64_t value)
 
 Halo conv_halo(const Node *node, const Target *target)
 {
-    const int64_t *in = node->in[0]->type.dim, *out = node->type.dim;
+    bool filters = node->op == OP_CONV2D_GRAD_FILTER;
+    const int64_t *in = node->in[0]->type.dim, *out = filters ? node->in[1]->type.dim : node->type.dim;
     int64_t pad[2] = {node_rows(node, A_PADDING), node_columns(node, A_PADDING)};
     int64_t kernel[2] = {node_rows(node, A_KERNEL), node_columns(node, A_KERNEL)};
     int64_t stride[2] = {node_rows(node, A_STRIDE), node_columns(node, A_STRIDE)};
@@ -58,7 +63,7 @@ Halo conv_halo(const Node *node, const Target *target)
     int64_t before[2], after[2];
     for (int i = 0; i < 2; i++) {
         int64_t reach = (kernel[i] - 1) * dilation[i];
-        if (node->op == OP_CONV2D) {
+        if (node->op != OP_CONV_TRANSPOSE2D) {
             before[i] = pad[i];
             int64_t last = out[2 + i] - 1;
             if (conv_is_winograd(node, target)) { /* whole tiles of every sub-grid */
@@ -118,6 +123,10 @@ static int block_wanted(const Node *node, int i, const int *block, int vector)
         if (i != 0) return 0;
         /* A few channels (a picture) fill no block: the template walks planes instead. */
         return conv_uses_template(node) && in->type.dim[1] <= 4 && block[in->id] == 1 ? 1 : vector;
+    case OP_CONV2D_GRAD_FILTER: {
+        bool planes = i == 0 && filter_by_taps(node) && block[in->id] == 1;
+        return !filter_uses_template(node) ? 0 : planes ? 1 : vector;
+    }
     case OP_CONCAT: return wide && block_made(node, block, vector) > 1 ? vector : 0;
     default: return 0;
     }

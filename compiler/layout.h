@@ -74,7 +74,8 @@ static inline int64_t blocks_of(int64_t channels, int64_t block)
 const Place *layout_place(const Layout *layout, const Node *node);
 bool node_is_static(const Layout *layout, const Node *node);
 
-/* Whether this conv2d or conv_transpose2d is done by the contraction template (else by loops: depthwise). */
+/* Whether this conv2d or conv_transpose2d is done by the contraction template, this conv2d_grad_filter by its
+ * own (else by loops: depthwise). */
 bool conv_uses_template(const Node *node);
 /* Whether node is done by the template or, in the baseline, by BLAS: the anchor of a group. */
 bool layout_contracts(const Layout *layout, const Node *node);

@@ -124,6 +124,8 @@ enum { MAX_BUFFERS = 24 };
 
 /* A contraction by template: see conv_spec.h. */
 typedef struct ConvSpec ConvSpec;
+/* A weight gradient by template: see filter_spec.h. */
+typedef struct FilterSpec FilterSpec;
 /* A convolution of the baseline, by a function that comes with the compiler: see blas_spec.h. */
 typedef struct BlasSpec BlasSpec;
 
@@ -133,11 +135,12 @@ typedef struct Kernel {
     int n_buffers;
     Buffer buffers[MAX_BUFFERS];
     int64_t units;
-    int n_vars;           /* Var.id are below this */
-    Stmt *body;           /* loop kernels */
-    const ConvSpec *conv; /* template kernels: body is NULL */
-    const BlasSpec *blas; /* kernels of the baseline: no body, no code of their own */
-    int64_t scratch;      /* bytes of private memory per thread */
+    int n_vars;               /* Var.id are below this */
+    Stmt *body;               /* loop kernels */
+    const ConvSpec *conv;     /* template kernels: body is NULL */
+    const FilterSpec *filter; /* likewise */
+    const BlasSpec *blas;     /* kernels of the baseline: no body, no code of their own */
+    int64_t scratch;          /* bytes of private memory per thread */
 } Kernel;
 
 /* Builds a kernel. Constants fold, and x+0, x*1, x*0 disappear, as expressions are made. */

@@ -20,6 +20,7 @@
  * is the one line of conv_spec_text (blas_spec_text) instead of statements, for people only.
  */
 #include "blas_spec.h"
+#include "filter_spec.h"
 #include "conv_spec.h"
 #include "lex.h"
 #include "loop.h"
@@ -323,6 +324,7 @@ const char *loop_text(Arena *arena, const Kernel *kernel)
     p.indent = 2;
     print_block(&p, kernel->body);
     if (kernel->conv) text_printf(&p.out, "  %s\n", conv_spec_text(arena, kernel));
+    if (kernel->filter) text_printf(&p.out, "  %s\n", filter_spec_text(arena, kernel->filter));
     if (kernel->blas) text_printf(&p.out, "  %s\n", blas_spec_text(arena, kernel->blas));
     text_printf(&p.out, "}\n");
     return p.out.text;

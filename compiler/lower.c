@@ -156,6 +156,7 @@ static Expr *elementwise(Lowering *l, const Node *node, const Coord *at)
 /* The contraction's own value: its sum and its bias, the last input. */
 static Expr *anchor_value(Lowering *l, const Node *node, const Coord *at)
 {
+    if (l->filter) return lower_filter_sum(l, node, at);
     if (!node_bool(node, A_BIAS)) return l->accumulator;
     return expr_op2(l->b, EXPR_ADD, l->accumulator, load(l, node->in[node->n_in - 1], at, NULL));
 }
@@ -227,7 +228,7 @@ Expr *lower_spare_lanes(Lowering *l, const Node *root, const Place *place, const
     return expr_op3(l->b, EXPR_SELECT, inside, value, expr_float(l->b, 0));
 }
 
-static void lower_elements(Lowering *l, const Node *root)
+void lower_elements(Lowering *l, const Node *root)
 {
     const Place *place = layout_place(l->layout, root);
     Coord at = open_domain(l, place);
@@ -414,8 +415,8 @@ Step lower_new_step(const Fusion *fusion, const Group *group)
 static void lower_group(StepList *list, const Fusion *fusion, const Group *group)
 {
     if (group->kind == GROUP_TEMPLATE) {
-        bool blas = fusion->layout->target->blas;
-        (blas ? lower_blas : lower_template)(list, fusion, group);
+        bool blas = fusion->layout->target->blas, filter = group->anchor->op == OP_CONV2D_GRAD_FILTER;
+        (filter ? lower_filter : blas ? lower_blas : lower_template)(list, fusion, group);
         return;
     }
     if (group->kind == GROUP_LOOPS && op_is_sum(group->root->op)) {

@@ -66,6 +66,9 @@ typedef struct Lowering {
     LoopBuilder *b;
     Expr *accumulator; /* the anchor's raw sum, in an epilogue */
     Step *step;        /* under construction */
+    /* Of a weight gradient, in its second step: where the sums of its pieces are. */
+    const FilterSpec *filter;
+    Storage *filter_sums;
 } Lowering;
 
 /* The value of node at a coordinate: computed here if it is of the group, else loaded. */
@@ -102,6 +105,11 @@ Expr *lower_channel_value(Lowering *l, const Node *table, int rank, int row, con
 Expr *lower_deviation(Lowering *l, const Node *node, const Node *statistics, int rank, const Coord *at);
 /* lower_sum.c, of operators for which op_is_sum: a step for the pieces, and one for what they make together. */
 void lower_sum(StepList *list, const Fusion *fusion, const Group *group);
+/* lower_filter.c: sums of pieces, then what is made of them. */
+void lower_filter(StepList *list, const Fusion *fusion, const Group *group);
+Expr *lower_filter_sum(Lowering *l, const Node *node, const Coord *at);
+/* Loops over the elements of a place that store root's value. */
+void lower_elements(Lowering *l, const Node *root);
 /* lower_conv.c: one step per phase. */
 void lower_template(StepList *list, const Fusion *fusion, const Group *group);
 /* A step for the group with its name and counts, no kernel yet; what its kernel is called; adding it once it

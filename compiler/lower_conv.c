@@ -251,7 +251,9 @@ static void lower_pack_winograd(Lowering *l, const Node *node)
     const Node *weight = node->in[0];
     int64_t blocks = node->type.dim[1], units = node->type.dim[2], unit = node->type.dim[3],
             block = node->type.dim[4];
-    int64_t filters = node_int(node, A_FILTERS), channels = weight->type.dim[1];
+    bool transposed = node_bool(node, A_TRANSPOSED);
+    const Attr *taps_y = node_attr(node, A_TAPS_Y), *taps_x = node_attr(node, A_TAPS_X);
+    int64_t filters = node_int(node, A_FILTERS), channels = weight->type.dim[transposed ? 0 : 1];
     int out = lower_storage(l, layout_place(l->layout, node)->storage, BUFFER_OUT);
     Expr *ob = loop_open_n(b, LOOP_PARALLEL, "ob", blocks), *u = loop_open_n(b, LOOP_PARALLEL, "u", units);
     Expr *k = loop_open_n(b, LOOP_SERIAL, "k", unit), *lane = loop_open_n(b, LOOP_VECTOR, "l", block);
@@ -261,12 +263,17 @@ static void lower_pack_winograd(Lowering *l, const Node *node)
     Coord at = {.block = 1, .lane = expr_int(b, 0)};
     at.n = expr_op2(b, EXPR_MIN, f, expr_int(b, filters - 1));
     at.cb = expr_op2(b, EXPR_MIN, i, expr_int(b, channels - 1));
+    if (transposed) {
+        Expr *own = at.n;
+        at.n = at.cb;
+        at.cb = own;
+    }
     Expr *g[3][3], *half[WINOGRAD_FILTERS][3];
     const double(*matrix)[3] = winograd_filter[node_int(node, A_WINOGRAD)];
     for (int y = 0; y < 3; y++)
         for (int x = 0; x < 3; x++) {
-            at.y = expr_int(b, y);
-            at.x = expr_int(b, x);
+            at.y = expr_int(b, taps_y->i[0] + y * taps_y->i[1]);
+            at.x = expr_int(b, taps_x->i[0] + x * taps_x->i[1]);
             g[x][y] = loop_let(b, "g", lower_value_if(l, weight, &at, guard));
         }
     for (int p = 0; p < WINOGRAD_FILTERS; p++)

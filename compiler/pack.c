@@ -5,7 +5,10 @@
  * when weights are loaded %4 = conv2d %1, %5, %3 {filters=64, kernel=3}
  *
  * A conv_transpose2d gets one pack per phase of its stride, in place of its weight: rows outer, columns
- * inner.
+ * inner. A flip_filter before a pack is a matter of the pack's attributes:
+ *
+ *     before: %4 = flip_filter %2      %5 = conv2d %1, %4 {filters=32, kernel=3}
+ *     after:  %6 = pack_filter %2 {filters=32, ..., taps_y=[2,-1,3], taps_x=[2,-1,3], transposed=true}
  */
 #include "conv_spec.h"
 #include "lower.h"
@@ -13,18 +16,28 @@
 #include <assert.h>
 #include <string.h>
 
+/* last >= 0: the taps of a flipped filter, counted from its last one. */
+static void set_taps(Node *packed, AttrName name, const ConvPhase *phase, int64_t last)
+{
+    int64_t first = last < 0 ? phase->tap : last - phase->tap;
+    int64_t step = last < 0 ? phase->tap_step : -phase->tap_step;
+    node_set_ints(packed, name, (const int64_t[]){first, step, phase->n_taps}, 3);
+}
+
 static Node *pack_phase(Graph *graph, Node *node, int64_t block, int64_t unit, bool dense, int64_t winograd,
                         const ConvPhase *y, const ConvPhase *x)
 {
-    Node *packed = graph_add(graph, OP_PACK_FILTER, node->in[1]->name, node->pos, &node->in[1], 1);
+    bool flipped = node->in[1]->op == OP_FLIP_FILTER;
+    Node *weight = flipped ? node->in[1]->in[0] : node->in[1];
+    Node *packed = graph_add(graph, OP_PACK_FILTER, weight->name, node->pos, &weight, 1);
     node_set_int(packed, A_FILTERS, node->type.dim[1]);
     node_set_int(packed, A_BLOCK, block);
     node_set_int(packed, A_UNIT, unit);
-    node_set_ints(packed, A_TAPS_Y, (const int64_t[]){y->tap, y->tap_step, y->n_taps}, 3);
-    node_set_ints(packed, A_TAPS_X, (const int64_t[]){x->tap, x->tap_step, x->n_taps}, 3);
+    set_taps(packed, A_TAPS_Y, y, flipped ? weight->type.dim[2] - 1 : -1);
+    set_taps(packed, A_TAPS_X, x, flipped ? weight->type.dim[3] - 1 : -1);
     node_set_int(packed, A_GROUPS, node_int(node, A_GROUPS));
     node_set_bool(packed, A_DENSE, dense);
-    node_set_bool(packed, A_TRANSPOSED, node->op == OP_CONV_TRANSPOSE2D);
+    node_set_bool(packed, A_TRANSPOSED, (node->op == OP_CONV_TRANSPOSE2D) != flipped);
     node_set_int(packed, A_WINOGRAD, winograd);
     bool typed = graph_infer(graph, packed);
     assert(typed);

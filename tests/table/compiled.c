@@ -2,6 +2,9 @@
 #include "compiled.h"
 
 #include "compare.h"
+#include "rt_parameters.h"
+#include "rt_program.h"
+#include "rt_session.h"
 #include "segrt.h"
 
 #include <string.h>
@@ -30,13 +33,28 @@ static Declared remember(Arena *arena, const Graph *graph)
     return d;
 }
 
+/* A parameter that lies in blocks has no dense view. */
+static void fill_blocked(Arena *arena, SegrtSession *session, const Node *source, SourceFill *fill,
+                         void *context)
+{
+    const ProgramTensor *tensor = program_find(session_program(session), ROLE_PARAMETER, source->name);
+    if (!tensor || tensor->block <= 1) return;
+    float *values = ARENA_ARRAY(arena, float, type_elements(source->type));
+    fill(context, source, values);
+    parameters_put(session, tensor, values);
+}
+
 /* A parameter or input that nothing evaluates has no memory. */
-static void fill_sources(SegrtSession *session, const Declared *d, Op op, SourceFill *fill, void *context)
+static void fill_sources(Arena *arena, SegrtSession *session, const Declared *d, Op op, SourceFill *fill,
+                         void *context)
 {
     for (int i = 0; i < d->n_sources; i++) {
         SegrtTensor tensor;
-        if (d->sources[i]->op == op && !segrt_tensor(session, d->sources[i]->name, &tensor, NULL))
+        if (d->sources[i]->op != op) continue;
+        if (!segrt_tensor(session, d->sources[i]->name, &tensor, NULL))
             source_write(fill, context, d->sources[i], tensor.data);
+        else
+            fill_blocked(arena, session, d->sources[i], fill, context);
     }
 }
 
@@ -52,7 +70,7 @@ static const char *run_once(Arena *arena, SegrtSession *session, const Declared 
                             void *context, float *const *outputs)
 {
     RtError err;
-    fill_sources(session, d, OP_INPUT, fill, context);
+    fill_sources(arena, session, d, OP_INPUT, fill, context);
     if (segrt_run(session, &err)) return arena_strdup(arena, err.text);
     for (int k = 0; k < d->n_outputs; k++) {
         SegrtTensor tensor;
@@ -67,7 +85,7 @@ static const char *run_twice(Arena *arena, SegrtSession *session, const Declared
 {
     float **again = ARENA_ARRAY(arena, float *, d->n_outputs);
     for (int k = 0; k < d->n_outputs; k++) again[k] = ARENA_ARRAY(arena, float, d->elements[k]);
-    fill_sources(session, d, OP_PARAM, fill, context);
+    fill_sources(arena, session, d, OP_PARAM, fill, context);
     segrt_parameters_changed(session);
     const char *error = run_once(arena, session, d, fill, context, outputs);
     if (!error) error = run_once(arena, session, d, fill, context, again);

@@ -100,3 +100,47 @@ void reference_linear(const Node *node, const Tensor *in, Tensor *out)
         out->data[i] = sum;
     }
 }
+
+/* The sum of gy[y][x] * in[y*sh + dy][x*sw + dx], where that is inside: one tap's gradient in one plane. */
+static double sum_tap(const Window *w, int64_t dy, int64_t dx, const double *in, int64_t ih, int64_t iw,
+                      const double *gy, int64_t oh, int64_t ow)
+{
+    double sum = 0;
+    for (int64_t y = 0; y < oh; y++) {
+        int64_t iy = y * w->sh + dy;
+        if (iy < 0 || iy >= ih) continue;
+        for (int64_t x = 0; x < ow; x++) {
+            int64_t ix = x * w->sw + dx;
+            if (ix >= 0 && ix < iw) sum += in[iy * iw + ix] * gy[y * ow + x];
+        }
+    }
+    return sum;
+}
+
+/* [filters, channels / groups, kh, kw]: how the sum of gy * conv2d(in) changes with every weight */
+void reference_conv2d_grad_filter(const Node *node, const Tensor *in, Tensor *out)
+{
+    const Window w = window_of(node);
+    int64_t channels = in[0].type.dim[1], ih = in[0].type.dim[2], iw = in[0].type.dim[3];
+    int64_t filters = in[1].type.dim[1], oh = in[1].type.dim[2], ow = in[1].type.dim[3];
+    int64_t per_group = channels / w.groups, filters_per_group = filters / w.groups;
+    for (int64_t i = 0; i < type_elements(out->type); i++) {
+        int64_t f = i / (per_group * w.kh * w.kw), c = i / (w.kh * w.kw) % per_group;
+        int64_t ky = i / w.kw % w.kh, kx = i % w.kw, from = f / filters_per_group * per_group + c;
+        for (int64_t n = 0; n < in[0].type.dim[0]; n++)
+            out->data[i] += sum_tap(&w, ky * w.dh - w.ph, kx * w.dw - w.pw,
+                                    in[0].data + (n * channels + from) * ih * iw, ih, iw,
+                                    in[1].data + (n * filters + f) * oh * ow, oh, ow);
+    }
+}
+
+void reference_flip_filter(const Node *node, const Tensor *in, Tensor *out)
+{
+    (void)node;
+    int64_t filters = in[0].type.dim[0], channels = in[0].type.dim[1];
+    int64_t taps = in[0].type.dim[2] * in[0].type.dim[3];
+    for (int64_t i = 0; i < filters * channels * taps; i++) {
+        int64_t f = i / (channels * taps), c = i / taps % channels, tap = i % taps;
+        out->data[(c * filters + f) * taps + taps - 1 - tap] = in[0].data[i];
+    }
+}
