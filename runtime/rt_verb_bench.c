@@ -1,17 +1,20 @@
 /* `PROG bench`: whole runs timed one by one; with --kernels also every step, compared with what the machine
- * can do. */
+ * can do. With --training the runs are whole training steps, of every player, with all micro-batches. */
 #include "rt_bench.h"
 #include "rt_json_out.h"
 #include "rt_memory.h"
 #include "rt_program.h"
 #include "rt_report.h"
 #include "rt_session.h"
+#include "rt_training.h"
 #include "rt_verbs.h"
 
 typedef struct Bench {
     VerbSession wish;
     int64_t runs, warmup;
-    bool json, kernels;
+    bool json, kernels, is_training;
+    Training training; /* with --training */
+    double *micro_seconds;
     SegrtSession *session;
     const ProgramHeader *header;
     double prepare;       /* seconds of the PREPARE steps */
@@ -22,15 +25,46 @@ typedef struct Bench {
     MachinePeak peak;     /* with --kernels */
 } Bench;
 
+/* Sums over micro-batches, whose inputs are filled outside of *seconds. steps: a time per step of the
+ * program, or NULL. */
+static RtStatus train_once(Bench *bench, double *steps, double *seconds, RtError *err)
+{
+    RtStatus status = RT_OK;
+    uint32_t count = bench->header->steps.count;
+    *seconds = 0;
+    for (uint32_t i = 0; i < count && steps; i++) steps[i] = 0;
+    for (int64_t micro = 0; micro < bench->training.accumulate && !status; micro++) {
+        bench_fill_inputs(bench->session);
+        double start = session_clock();
+        status = training_run(&bench->training, micro, steps ? bench->micro_seconds : NULL, err);
+        *seconds += session_clock() - start;
+        for (uint32_t i = 0; i < count && steps; i++) steps[i] += bench->micro_seconds[i];
+    }
+    return status;
+}
+
+static RtStatus run_once(Bench *bench, double *seconds, RtError *err)
+{
+    return bench->is_training ? train_once(bench, NULL, seconds, err)
+                              : bench_run(bench->session, seconds, err);
+}
+
+static RtStatus run_steps(Bench *bench, double *steps, RtError *err)
+{
+    double seconds;
+    return bench->is_training ? train_once(bench, steps, &seconds, err)
+                              : bench_run_steps(bench->session, steps, err);
+}
+
 /* The first run, which also prepares, and the others before timing; *seconds is the last one's. */
 static RtStatus warm_up(Bench *bench, double *steps, double *seconds, RtError *err)
 {
-    RtStatus status = bench_run_steps(bench->session, steps, err);
+    RtStatus status = run_steps(bench, steps, err);
     for (uint32_t i = 0; i < bench->header->steps.count; i++) {
         double time = steps[i];
         *(program_steps(bench->header)[i].phase == PHASE_PREPARE ? &bench->prepare : seconds) += time;
     }
-    for (int64_t i = 1; i < bench->warmup && !status; i++) status = bench_run(bench->session, seconds, err);
+    for (int64_t i = 1; i < bench->warmup && !status; i++) status = run_once(bench, seconds, err);
     return status;
 }
 
@@ -50,7 +84,7 @@ static RtStatus measure_runs(Bench *bench, RtError *err)
     bench->runs_seconds = rt_alloc((size_t)bench->runs * sizeof *bench->runs_seconds);
     if (!bench->runs_seconds) return no_memory(bench, err);
     for (int64_t i = 0; i < bench->runs && !status; i++)
-        status = bench_run(bench->session, &bench->runs_seconds[i], err);
+        status = run_once(bench, &bench->runs_seconds[i], err);
     bench_sort(bench->runs_seconds, bench->runs);
     bench->memory = segrt_memory(bench->session);
     return status;
@@ -76,7 +110,7 @@ static RtStatus measure_kernels(Bench *bench, RtError *err)
     RtStatus status = RT_OK;
     if (!times || !bench->step_seconds || !bench->order) status = no_memory(bench, err);
     for (int64_t run = 0; run < bench->runs && !status; run++)
-        status = bench_run_steps(bench->session, times + run * count, err);
+        status = run_steps(bench, times + run * count, err);
     if (!status) status = bench_step_medians(times, bench->runs, count, bench->step_seconds, err);
     if (!status) {
         sort_steps(bench);
@@ -98,7 +132,9 @@ static double p95(const Bench *bench)
 
 static double images_per_second(const Bench *bench)
 {
-    return (double)bench->header->batch / median(bench);
+    double images = (double)bench->header->batch;
+    if (bench->is_training) images *= (double)(bench->training.stream_count * bench->training.accumulate);
+    return images / median(bench);
 }
 
 static BenchSpeed step_speed(const Bench *bench, uint32_t step)
@@ -109,7 +145,7 @@ static BenchSpeed step_speed(const Bench *bench, uint32_t step)
 
 static bool is_run_step(const Bench *bench, uint32_t step)
 {
-    return program_steps(bench->header)[step].phase == PHASE_RUN;
+    return program_steps(bench->header)[step].phase != PHASE_PREPARE;
 }
 
 static RtStatus print_kernels(const Bench *bench, RtError *err)
@@ -147,10 +183,10 @@ static RtStatus print_bench(const Bench *bench, RtError *err)
 {
     const ProgramHeader *header = bench->header;
     char planned[MEMORY_TEXT], resident[MEMORY_TEXT];
-    printf("%s  %lldx%lld, batch %lld, %d threads, %lld runs after %lld for warming up\n",
-           program_text(header, header->name), (long long)header->height, (long long)header->width,
-           (long long)header->batch, segrt_threads(bench->session), (long long)bench->runs,
-           (long long)bench->warmup);
+    printf("%s%s  %lldx%lld, batch %lld, %d threads, %lld runs after %lld for warming up\n",
+           program_text(header, header->name), bench->is_training ? ", training steps" : "",
+           (long long)header->height, (long long)header->width, (long long)header->batch,
+           segrt_threads(bench->session), (long long)bench->runs, (long long)bench->warmup);
     printf("median   %9.3f ms   %.2f images/s\n", median(bench) * 1e3, images_per_second(bench));
     printf("p95      %9.3f ms\n", p95(bench) * 1e3);
     printf("min      %9.3f ms\n", bench->runs_seconds[0] * 1e3);
@@ -189,6 +225,7 @@ static void json_bench(const Bench *bench)
     JsonOut json = {.out = stdout};
     json_out_open(&json, NULL, '{');
     json_out_text(&json, "name", program_text(header, header->name));
+    json_out_bool(&json, "training", bench->is_training);
     json_out_integer(&json, "height", header->height);
     json_out_integer(&json, "width", header->width);
     json_out_integer(&json, "batch", header->batch);
@@ -206,9 +243,30 @@ static void json_bench(const Bench *bench)
     json_out_close(&json);
 }
 
+/* All players step: the iteration is that of the last one's beginning. It is taken for the run's end as well,
+ * so that decaying learning rates are 0: the work is the same, and weights do not run away on noise. */
+static RtStatus open_training(Bench *bench, const VerbCall *call, RtError *err)
+{
+    RtStatus status = training_open(&bench->training, call->program, (int)bench->wish.threads, err);
+    if (status) return status;
+    bench->header = bench->training.header;
+    bench->session = bench->training.session;
+    for (int i = 0; i < bench->training.player_count; i++) {
+        int64_t from = training_players(bench->header)[i].from;
+        if (from > bench->training.iteration) bench->training.iteration = from;
+    }
+    bench->training.iterations = bench->training.iteration;
+    bench->micro_seconds = rt_alloc(bench->header->steps.count * sizeof *bench->micro_seconds);
+    if (!bench->micro_seconds) return no_memory(bench, err);
+    return segrt_initialize(bench->session, (uint64_t)bench->wish.seed, err);
+}
+
 static RtStatus run_bench(Bench *bench, const VerbCall *call, RtError *err)
 {
-    RtStatus status = verb_open(call, &bench->wish, &bench->session, err);
+    if (bench->is_training && bench->wish.weights)
+        return rt_fail(err, RT_USAGE, "--weights: training steps are timed with random weights");
+    RtStatus status = bench->is_training ? open_training(bench, call, err)
+                                         : verb_open(call, &bench->wish, &bench->session, err);
     if (!status) status = measure_runs(bench, err);
     if (!status && bench->kernels) status = measure_kernels(bench, err);
     if (status) return status;
@@ -224,6 +282,7 @@ RtStatus verb_bench(VerbCall *call, RtError *err)
         {"--runs", 0, OPTION_COUNT, &bench.runs, "N", "runs to time (as many as fit in 3 s, 10 to 200)", 1},
         {"--warmup", 0, OPTION_COUNT, &bench.warmup, "N", "runs before that (3)", 1},
         {"--kernels", 0, OPTION_FLAG, &bench.kernels, NULL, "time every kernel and the machine's peak", 0},
+        {"--training", 0, OPTION_FLAG, &bench.is_training, NULL, "time steps of training", 0},
         {"--json", 0, OPTION_FLAG, &bench.json, NULL, "print JSON", 0},
         VERB_SESSION_OPTIONS(bench.wish),
         {0},
@@ -232,7 +291,11 @@ RtStatus verb_bench(VerbCall *call, RtError *err)
     if (status || call->help) return status;
     status = verb_no_operands(call, err);
     if (!status) status = run_bench(&bench, call, err);
-    segrt_close(bench.session);
+    if (bench.is_training)
+        training_close(&bench.training);
+    else
+        segrt_close(bench.session);
+    rt_free(bench.micro_seconds);
     rt_free(bench.runs_seconds);
     rt_free(bench.step_seconds);
     rt_free(bench.order);

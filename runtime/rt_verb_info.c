@@ -5,6 +5,7 @@
 #include "rt_memory.h"
 #include "rt_program.h"
 #include "rt_report.h"
+#include "rt_training.h"
 #include "rt_verbs.h"
 
 #include <string.h>
@@ -76,6 +77,64 @@ static void print_classes(const ProgramHeader *header)
     }
     printf("\n%-15s %lld\n", "ignored label", (long long)header->ignore_index);
 }
+
+/* ---- training
+ * ---------------------------------------------------------------------------------------------- */
+
+static const char *const schedules[] = {
+    [SCHEDULE_CONSTANT] = "constant",
+    [SCHEDULE_POLY] = "poly",
+    [SCHEDULE_STEP] = "step",
+    [SCHEDULE_COSINE] = "cosine",
+};
+static const char *const optimizers[] = {
+    [OPTIMIZER_SGD] = "sgd",
+    [OPTIMIZER_ADAM] = "adam",
+    [OPTIMIZER_ADAMW] = "adamw",
+};
+
+static const char *loss_name(const ProgramHeader *header, const ProgramPlayer *player)
+{
+    return program_text(header, program_tensors(header)[player->loss].name);
+}
+
+static void print_players(const ProgramHeader *header)
+{
+    for (uint32_t i = 0; i < header->players.count; i++) {
+        const ProgramPlayer *player = &training_players(header)[i];
+        printf("%-15s %s minimizes %s: %s, learning rate %g, schedule %s", "player",
+               program_text(header, player->name), loss_name(header, player), optimizers[player->optimizer],
+               player->lr, schedules[player->schedule.kind]);
+        if (player->from) printf(", from iteration %lld", (long long)player->from);
+        printf("\n");
+    }
+}
+
+static void print_tunables(const ProgramHeader *header)
+{
+    for (uint32_t i = 0; i < header->tunables.count; i++) {
+        const ProgramTunable *tunable = &training_tunables(header)[i];
+        printf("%-15s %s = %g", "tunable", program_text(header, tunable->name), tunable->value);
+        if (tunable->from) printf(", 0 before iteration %lld", (long long)tunable->from);
+        printf("\n");
+    }
+}
+
+static void print_training(const ProgramHeader *header)
+{
+    printf("\n%-15s %lld iterations", "training", (long long)header->iterations);
+    if (header->accumulate > 1) printf(" of %lld micro-batches", (long long)header->accumulate);
+    printf("\n");
+    print_tensors(header, ROLE_INPUT, "stream");
+    print_players(header);
+    print_tunables(header);
+    print_memory(header);
+    printf("%-15s %u, and %u of updates\n", "steps", count_steps(header, PHASE_RUN),
+           count_steps(header, PHASE_UPDATE));
+}
+
+/* ---- for people
+ * -------------------------------------------------------------------------------------------- */
 
 static void print_info(const ProgramHeader *header)
 {
@@ -158,8 +217,49 @@ static void json_features(JsonOut *json, const ProgramHeader *header)
     json_out_close(json);
 }
 
-static void json_info(const ProgramHeader *header)
+static void json_players(JsonOut *json, const ProgramHeader *header)
 {
+    json_out_open(json, "players", '[');
+    for (uint32_t i = 0; i < header->players.count; i++) {
+        const ProgramPlayer *player = &training_players(header)[i];
+        json_out_open(json, NULL, '{');
+        json_out_text(json, "name", program_text(header, player->name));
+        json_out_text(json, "minimizes", loss_name(header, player));
+        json_out_text(json, "optimizer", optimizers[player->optimizer]);
+        json_out_number(json, "lr", player->lr);
+        json_out_text(json, "schedule", schedules[player->schedule.kind]);
+        json_out_integer(json, "from", player->from);
+        json_out_close(json);
+    }
+    json_out_close(json);
+}
+
+static void json_training(JsonOut *json, const ProgramHeader *header)
+{
+    json_out_open(json, "training", '{');
+    json_out_integer(json, "iterations", header->iterations);
+    json_out_integer(json, "accumulate", header->accumulate);
+    json_tensors(json, header, ROLE_INPUT, "streams");
+    json_players(json, header);
+    json_out_open(json, "tunables", '[');
+    for (uint32_t i = 0; i < header->tunables.count; i++) {
+        const ProgramTunable *tunable = &training_tunables(header)[i];
+        json_out_open(json, NULL, '{');
+        json_out_text(json, "name", program_text(header, tunable->name));
+        json_out_number(json, "value", tunable->value);
+        json_out_integer(json, "from", tunable->from);
+        json_out_close(json);
+    }
+    json_out_close(json);
+    json_out_integer(json, "arena_bytes", (int64_t)header->arena_bytes);
+    json_out_integer(json, "persistent_bytes", (int64_t)header->persistent_bytes);
+    json_out_integer(json, "scratch_bytes_per_thread", (int64_t)header->scratch_bytes);
+    json_out_close(json);
+}
+
+static void json_info(const Program *program)
+{
+    const ProgramHeader *header = program->header;
     JsonOut json = {.out = stdout};
     json_out_open(&json, NULL, '{');
     json_out_text(&json, "name", program_text(header, header->name));
@@ -184,6 +284,7 @@ static void json_info(const ProgramHeader *header)
     json_out_integer(&json, "prepare_steps", count_steps(header, PHASE_PREPARE));
     json_out_integer(&json, "vector_width", header->vector_width);
     json_features(&json, header);
+    if (program->training) json_training(&json, program->training->header);
     json_out_close(&json);
 }
 
@@ -198,9 +299,12 @@ RtStatus verb_info(VerbCall *call, RtError *err)
     if (status || call->help) return status;
     status = verb_no_operands(call, err);
     if (status) return status;
-    if (json)
-        json_info(call->program->header);
-    else
-        print_info(call->program->header);
+    const Program *program = call->program;
+    if (json) {
+        json_info(program);
+    } else {
+        print_info(program->header);
+        if (program->training) print_training(program->training->header);
+    }
     return RT_OK;
 }

@@ -16,7 +16,7 @@
     X(eval, "--data SPEC --weights FILE", "compares predictions with labels: IoU per class")                 \
     X(train, "--data STREAM=SPEC... -o RUN", "trains it")                                                    \
     X(calibrate, "--data SPEC --weights FILE -o W", "new batch_norm statistics, without labels")             \
-    X(bench, "[--kernels]", "measures how fast it runs")
+    X(bench, "[--kernels] [--training]", "measures how fast it runs")
 
 typedef struct VerbCall {
     const Program *program;

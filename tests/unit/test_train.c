@@ -525,6 +525,31 @@ START_TEST(calibrations_missing_words)
 }
 END_TEST
 
+START_TEST(info_shows_players)
+{
+    ck_assert_int_eq(CALL("info"), RT_OK);
+    HAS(out, "training        8 iterations");
+    HAS(out, "stream          source.image  f32[2,3,8,16]");
+    HAS(out, "player          model minimizes scaled: sgd, learning rate 0.05, schedule poly");
+    HAS(out, "player          critic minimizes follow: sgd, learning rate 0.1, schedule constant, from "
+             "iteration 2");
+    HAS(out, "tunable         scale = 1");
+    ck_assert_int_eq(CALL("info", "--json"), RT_OK);
+    HAS(out, "\"minimizes\": \"scaled\"");
+}
+END_TEST
+
+START_TEST(training_steps_are_timed)
+{
+    ck_assert_int_eq(CALL("bench", "--training", "--runs", "3", "--kernels", "--json"), RT_OK);
+    HAS(out, "\"training\": true");
+    HAS(out, "\"name\": \"critic\"");
+    tiny.predict.program.training = NULL;
+    ck_assert_int_eq(CALL("bench", "--training"), RT_USAGE);
+    HAS(err, "has no players");
+}
+END_TEST
+
 Suite *train_suite(void)
 {
     Suite *suite = suite_create("train");
@@ -560,6 +585,8 @@ Suite *train_suite(void)
     tcase_add_test(tests, unreadable_pictures_end_the_run);
     tcase_add_test(tests, calibration_is_of_all_batches);
     tcase_add_test(tests, calibrations_missing_words);
+    tcase_add_test(tests, info_shows_players);
+    tcase_add_test(tests, training_steps_are_timed);
     suite_add_tcase(suite, tests);
     return suite;
 }
