@@ -83,7 +83,9 @@ static bool has_value_rule(const Node *node)
 static int own_buffers(const Node *node)
 {
     if (conv_uses_template(node)) return 6;
-    return 1 + node->n_in + (node->op == OP_RESIZE ? 6 : op_is_sum(node->op) ? 1 : 0);
+    bool tables = node->op == OP_RESIZE || node->op == OP_MAX_POOL2D_GRAD || node->op == OP_AVG_POOL2D_GRAD ||
+                  node->op == OP_RESIZE_GRAD || node->op == OP_PAD_GRAD;
+    return 1 + node->n_in + (tables ? 6 : op_is_sum(node->op) ? 1 : 0);
 }
 
 /* Whether a kernel of both is not too large. The value in between needs no buffer then, on either side. */

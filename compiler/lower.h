@@ -85,6 +85,13 @@ Expr *coord_channel(Lowering *l, const Coord *at);
 int lower_table(Lowering *l, const char *name, Dtype dtype, const void *data, int64_t elements);
 /* Where sample o of a bilinear enlargement lies between those of the input along an axis, before the border (below
  * 0 it is the first sample's, past in-1 the last's); factor: its scale_factor, 0 for a size. In lower_window.c. */
+/* Between which input samples a position lies, and the weight of the second; what resize takes for "nearest". */
+typedef struct ResizeTap {
+    int32_t low, high;
+    float weight;
+} ResizeTap;
+ResizeTap resize_tap(int64_t in, double position);
+int32_t resize_nearest(int64_t in, int64_t out, double factor, int64_t o);
 double resize_position(int64_t in, int64_t out, bool align_corners, double factor, int64_t o);
 /* The buffer of a storage, added to the step on first use. */
 int lower_storage(Lowering *l, Storage *storage, BufferRole role);

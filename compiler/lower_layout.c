@@ -34,6 +34,29 @@ Expr *slice_lower(Lowering *l, const Node *node, const Coord *at)
     return lower_value(l, node->in[0], &in);
 }
 
+/* Zeros where slice took nothing. What is computed there is read from inside all the same. */
+Expr *slice_grad_lower(Lowering *l, const Node *node, const Coord *at)
+{
+    LoopBuilder *b = l->b;
+    int64_t dim = node_int(node, A_DIM), start = node_int(node, A_START), size = node->in[0]->type.dim[dim];
+    int axis = view_axis(node->type.rank, dim);
+    Coord in = *at;
+    bool whole = axis == 1 && start % at->block == 0; /* blocks are blocks of the input */
+    Expr *position = axis == 1 ? coord_channel(l, at) : *coord_axis(&in, axis);
+    Expr *guard = expr_op2(b, EXPR_AND, expr_op2(b, EXPR_GT, position, expr_int(b, start - 1)),
+                           expr_op2(b, EXPR_LT, position, expr_int(b, start + size)));
+    if (axis == 1 && !whole) {
+        in.block = 1;
+        in.lane = expr_int(b, 0);
+        in.cb = position;
+    }
+    int64_t block = whole ? at->block : 1, last = (size - 1) / block;
+    Expr *from = expr_add(b, *coord_axis(&in, axis), expr_int(b, -(start / block)));
+    from = expr_op2(b, EXPR_MIN, expr_op2(b, EXPR_MAX, from, expr_int(b, 0)), expr_int(b, last));
+    *coord_axis(&in, axis) = from;
+    return expr_op3(b, EXPR_SELECT, guard, lower_value(l, node->in[0], &in), expr_float(b, 0));
+}
+
 /* Source position of a padded one: clamped (replicate) or mirrored (reflect). */
 static Expr *bordered(Lowering *l, Expr *position, int64_t size, bool reflect)
 {

@@ -20,7 +20,7 @@ static WindowAxis window_axis(Lowering *l, const Node *node, int axis, Expr *o)
     w.kernel = rows ? node_rows(node, A_KERNEL) : node_columns(node, A_KERNEL);
     w.stride = !own_stride ? w.kernel : rows ? node_rows(node, A_STRIDE) : node_columns(node, A_STRIDE);
     w.padding = rows ? node_rows(node, A_PADDING) : node_columns(node, A_PADDING);
-    if (node->op == OP_MAX_POOL2D)
+    if (node_has(node, A_DILATION))
         w.dilation = rows ? node_rows(node, A_DILATION) : node_columns(node, A_DILATION);
     w.first = expr_add(b, expr_scale(b, o, w.stride), expr_int(b, -w.padding));
     /* lo = ceil(-first / dilation), hi = floor((size-1 - first) / dilation) + 1, by divisions of what is not
@@ -79,6 +79,33 @@ Expr *max_pool2d_lower(Lowering *l, const Node *node, const Coord *at)
     return reduce_window(l, node, at, &y, &x, EXPR_MAX, -INFINITY);
 }
 
+/* The largest value so far and where it was, as in reduce_window; the number is carried as a float, exact
+ * here. */
+Expr *max_pool2d_tap_lower(Lowering *l, const Node *node, const Coord *at)
+{
+    LoopBuilder *b = l->b;
+    WindowAxis y = window_axis(l, node, 0, at->y), x = window_axis(l, node, 1, at->x);
+    bool blocked = at->block > 1;
+    Expr *zero = expr_int(b, 0), *outer[2], *inner[2],
+         *start[2] = {expr_float(b, -INFINITY), expr_float(b, 0)};
+    Expr *i = loop_open(b, LOOP_REDUCE, "ty", blocked ? y.lo : zero, blocked ? y.hi : expr_int(b, y.kernel));
+    for (int k = 0; k < 2; k++) outer[k] = loop_carry(b, k ? "tap" : "r", start[k]);
+    Expr *j = loop_open(b, LOOP_REDUCE, "tx", blocked ? x.lo : zero, blocked ? x.hi : expr_int(b, x.kernel));
+    for (int k = 0; k < 2; k++) inner[k] = loop_carry(b, k ? "tap" : "r", outer[k]);
+    Coord in = *at;
+    in.y = expr_add(b, y.first, expr_scale(b, i, y.dilation));
+    in.x = expr_add(b, x.first, expr_scale(b, j, x.dilation));
+    Expr *value = blocked ? lower_value(l, node->in[0], &in) : tap_value(l, node->in[0], &in, -INFINITY);
+    value = loop_let(b, "v", value);
+    Expr *tap = expr_op1(b, EXPR_TO_FLOAT, expr_add(b, expr_scale(b, i, x.kernel), j));
+    Expr *better = expr_op2(b, EXPR_GT, value, inner[0]);
+    Expr *next[2] = {expr_op3(b, EXPR_SELECT, better, value, inner[0]),
+                     expr_op3(b, EXPR_SELECT, better, tap, inner[1])};
+    loop_close(b, next);
+    loop_close(b, inner);
+    return outer[1];
+}
+
 /* How many elements the mean is over along one axis: with the padding (but never past its end) or without. */
 static Expr *window_count(Lowering *l, const WindowAxis *w, bool with_padding)
 {
@@ -115,6 +142,21 @@ static double source_position(const Node *node, int axis, int64_t o)
     return position > 0 ? position : 0;
 }
 
+ResizeTap resize_tap(int64_t in, double position)
+{
+    if (position < 0) position = 0;
+    int64_t low = (int64_t)position < in - 1 ? (int64_t)position : in - 1;
+    int64_t high = low < in - 1 ? low + 1 : low;
+    return (ResizeTap){(int32_t)low, (int32_t)high, (float)(position - (double)low)};
+}
+
+int32_t resize_nearest(int64_t in, int64_t out, double factor, int64_t o)
+{
+    float scale = factor > 0 ? (float)(1 / factor) : (float)in / (float)out;
+    int64_t position = (int64_t)floorf((float)o * scale);
+    return (int32_t)(position < in - 1 ? position : in - 1);
+}
+
 static bool axis_unchanged(const Node *node, int axis)
 {
     for (int64_t o = 0; o < node->type.dim[2 + axis]; o++)
@@ -133,11 +175,10 @@ static LerpAxis lerp_axis(Lowering *l, const Node *node, int axis, Expr *o)
     int32_t *low = ARENA_ARRAY(l->arena, int32_t, out), *high = ARENA_ARRAY(l->arena, int32_t, out);
     float *weight = ARENA_ARRAY(l->arena, float, out);
     for (int64_t i = 0; i < out; i++) {
-        double position = source_position(node, axis, i);
-        int64_t floor_position = (int64_t)position < in - 1 ? (int64_t)position : in - 1;
-        low[i] = (int32_t)floor_position;
-        high[i] = (int32_t)(floor_position < in - 1 ? floor_position + 1 : floor_position);
-        weight[i] = (float)(position - (double)floor_position);
+        ResizeTap tap = resize_tap(in, source_position(node, axis, i));
+        low[i] = tap.low;
+        high[i] = tap.high;
+        weight[i] = tap.weight;
     }
     const char *name = axis == 0 ? "row" : "column";
     LerpAxis r;
@@ -173,13 +214,9 @@ static Expr *nearest_axis(Lowering *l, const Node *node, int axis, Expr *o)
 {
     int64_t in = node->in[0]->type.dim[2 + axis], out = node->type.dim[2 + axis];
     if (in == out && !node_has(node, A_SCALE_FACTOR)) return o;
-    float scale = node_has(node, A_SCALE_FACTOR) ? (float)(1 / node_float(node, A_SCALE_FACTOR))
-                                                 : (float)in / (float)out;
+    double factor = node_has(node, A_SCALE_FACTOR) ? node_float(node, A_SCALE_FACTOR) : 0;
     int32_t *from = ARENA_ARRAY(l->arena, int32_t, out);
-    for (int64_t i = 0; i < out; i++) {
-        int64_t position = (int64_t)floorf((float)i * scale);
-        from[i] = (int32_t)(position < in - 1 ? position : in - 1);
-    }
+    for (int64_t i = 0; i < out; i++) from[i] = resize_nearest(in, out, factor, i);
     int table = lower_table(l, axis == 0 ? "row" : "column", I32, from, out);
     return expr_load(l->b, table, o);
 }

@@ -64,6 +64,20 @@ bool slice_shape(Graph *graph, Node *node)
     return true;
 }
 
+bool slice_grad_shape(Graph *graph, Node *node)
+{
+    Type type = node->in[0]->type;
+    if (!op_want_f32(graph, node, 0) || !op_resolve_dim(graph, node, type.rank)) return false;
+    int dim = (int)node_int(node, A_DIM);
+    long long start = node_int(node, A_START), end = node_int(node, A_END);
+    if (start < 0 || start + type.dim[dim] > end)
+        return shape_error(graph, node, "%lld from %lld on do not fit into %lld", (long long)type.dim[dim],
+                           start, end);
+    type.dim[dim] = end;
+    node->type = type;
+    return true;
+}
+
 /* One side of one axis. Only a constant border may be negative, which cuts. */
 static bool check_pad(Graph *graph, const Node *node, long long pad, long long size)
 {
@@ -90,6 +104,22 @@ bool pad_shape(Graph *graph, Node *node)
         if (size + before + after < 1)
             return shape_error(graph, node, "%lld + %s %lld + %lld leaves no %s", before,
                                axis == 0 ? "height" : "width", size, after, axis == 0 ? "row" : "column");
+    }
+    return true;
+}
+
+/* What pad made its output from. */
+bool pad_grad_shape(Graph *graph, Node *node)
+{
+    const Attr *pads = node_attr(node, A_PADS);
+    if (!op_want_picture(graph, node)) return false;
+    node->type = node->in[0]->type;
+    for (int axis = 0; axis < 2; axis++) {
+        int64_t before = pads->i[axis == 0 ? 2 : 0], after = pads->i[axis == 0 ? 3 : 1];
+        node->type.dim[2 + axis] -= before + after;
+        if (pads->n != 4 || before < 0 || after < 0 || node->type.dim[2 + axis] < 1)
+            return shape_error(graph, node, "'pads' is [left, right, top, bottom], inside of %s",
+                               type_text(graph->arena, node->in[0]->type));
     }
     return true;
 }

@@ -56,3 +56,14 @@ bool avg_pool2d_shape(Graph *graph, Node *node)
 {
     return check_pool(graph, node) && pool_shape(graph, node, (const int64_t[]){1, 1});
 }
+
+/* As large as the pool's input; a second input is one of the pool's results. */
+bool pool_grad_shape(Graph *graph, Node *node)
+{
+    if (!op_want_picture(graph, node) || !op_want_at_least(graph, node, A_SIZE, 1)) return false;
+    if (node->n_in == 2 && !gradient_pair_shape(graph, node)) return false;
+    node->type = node->in[0]->type;
+    node->type.dim[2] = node_rows(node, A_SIZE);
+    node->type.dim[3] = node_columns(node, A_SIZE);
+    return true;
+}

@@ -57,3 +57,14 @@ int64_t resize_count(const Node *node)
 {
     return strcmp(node_string(node, A_MODE), "bilinear") ? 0 : 4 * type_elements(node->type);
 }
+
+bool resize_grad_shape(Graph *graph, Node *node)
+{
+    if (!op_want_picture(graph, node) || !op_want_at_least(graph, node, A_DIM, 2) ||
+        !op_want_at_least(graph, node, A_END, 1))
+        return false;
+    if (!op_resolve_dim(graph, node, 4)) return false;
+    node->type = node->in[0]->type;
+    node->type.dim[node_int(node, A_DIM)] = node_int(node, A_END);
+    return true;
+}

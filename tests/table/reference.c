@@ -59,6 +59,12 @@ static ReferenceRule *const rules[OP_COUNT] = {
     [OP_MSE] = reference_mse,
     [OP_ENTROPY] = reference_entropy,
     [OP_ENTROPY_MAP] = reference_entropy_map,
+    [OP_MAX_POOL2D_TAP] = reference_max_pool2d_tap,
+    [OP_MAX_POOL2D_GRAD] = reference_max_pool2d_grad,
+    [OP_AVG_POOL2D_GRAD] = reference_avg_pool2d_grad,
+    [OP_RESIZE_GRAD] = reference_resize_grad,
+    [OP_SLICE_GRAD] = reference_slice_grad,
+    [OP_PAD_GRAD] = reference_pad_grad,
     [OP_FLATTEN] = reference_copy,
     [OP_RESHAPE] = reference_copy,
 };

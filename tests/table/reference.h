@@ -39,8 +39,8 @@ ReferenceRule reference_conv2d, reference_conv_transpose2d, reference_linear, re
     reference_flip_filter;
 ReferenceRule reference_max_pool2d, reference_avg_pool2d, reference_resize;
 ReferenceRule reference_global_avg_pool, reference_softmax, reference_log_softmax, reference_argmax;
-ReferenceRule reference_cross_entropy, reference_focal, reference_dice, reference_bce_with_logits, reference_mse,
-    reference_entropy, reference_entropy_map;
+ReferenceRule reference_cross_entropy, reference_focal, reference_dice, reference_bce_with_logits,
+    reference_mse, reference_entropy, reference_entropy_map;
 ReferenceRule reference_concat, reference_slice, reference_pad, reference_copy;
 ReferenceRule reference_batch_norm, reference_prelu, reference_relu, reference_leaky_relu, reference_sigmoid,
     reference_affine, reference_rsqrt, reference_add, reference_sub, reference_mul, reference_div,
@@ -53,5 +53,7 @@ ReferenceRule reference_sum_to, reference_expand, reference_mean, reference_l1, 
     reference_batch_norm_scale, reference_batch_norm_train, reference_batch_norm_sums,
     reference_batch_norm_slopes, reference_batch_norm_input_grad, reference_running_statistic,
     reference_table_row;
+ReferenceRule reference_max_pool2d_tap, reference_max_pool2d_grad, reference_avg_pool2d_grad,
+    reference_resize_grad, reference_slice_grad, reference_pad_grad;
 
 #endif

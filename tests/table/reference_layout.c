@@ -65,6 +65,27 @@ void reference_pad(const Node *node, const Tensor *in, Tensor *out)
     }
 }
 
+void reference_pad_grad(const Node *node, const Tensor *in, Tensor *out)
+{
+    const char *mode = node_string(node, A_PAD_MODE);
+    int64_t left = node_attr(node, A_PADS)->i[0], top = node_attr(node, A_PADS)->i[2];
+    int64_t oh = in[0].type.dim[2], ow = in[0].type.dim[3], ih = out->type.dim[2], iw = out->type.dim[3];
+    for (int64_t i = 0; i < type_elements(in[0].type); i++) {
+        int64_t y = pad_source(mode, i / ow % oh - top, ih), x = pad_source(mode, i % ow - left, iw);
+        out->data[(i / (oh * ow) * ih + y) * iw + x] += in[0].data[i];
+    }
+}
+
+void reference_slice_grad(const Node *node, const Tensor *in, Tensor *out)
+{
+    int64_t dim = node_int(node, A_DIM), part = in[0].type.dim[dim], size = out->type.dim[dim], inner = 1;
+    for (int d = (int)dim + 1; d < out->type.rank; d++) inner *= out->type.dim[d];
+    for (int64_t i = 0; i < type_elements(in[0].type); i++) {
+        int64_t outer = i / (part * inner), at = i / inner % part + node_int(node, A_START);
+        out->data[(outer * size + at) * inner + i % inner] = in[0].data[i];
+    }
+}
+
 void reference_copy(const Node *node, const Tensor *in, Tensor *out)
 {
     (void)node;

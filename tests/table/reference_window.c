@@ -78,6 +78,61 @@ void reference_avg_pool2d(const Node *node, const Tensor *in, Tensor *out)
     }
 }
 
+/* ---- gradients of pools ---------------------------------------------------------------------------- */
+
+/* The tap that holds a window's first largest value. */
+void reference_max_pool2d_tap(const Node *node, const Tensor *in, Tensor *out)
+{
+    int64_t ih = in[0].type.dim[2], iw = in[0].type.dim[3], oh = out->type.dim[2], ow = out->type.dim[3];
+    const int64_t *k = node_attr(node, A_KERNEL)->i, *s = node_attr(node, A_STRIDE)->i;
+    const int64_t *p = node_attr(node, A_PADDING)->i, *d = node_attr(node, A_DILATION)->i;
+    for (int64_t i = 0; i < type_elements(out->type); i++) {
+        const double *plane = in[0].data + i / (oh * ow) * ih * iw;
+        double most = -INFINITY;
+        for (int64_t t = 0; t < k[0] * k[1]; t++) {
+            int64_t y = i / ow % oh * s[0] - p[0] + t / k[1] * d[0],
+                    x = i % ow * s[1] - p[1] + t % k[1] * d[1];
+            if (y < 0 || y >= ih || x < 0 || x >= iw || plane[y * iw + x] <= most) continue;
+            most = plane[y * iw + x];
+            out->data[i] = (double)t;
+        }
+    }
+}
+
+void reference_max_pool2d_grad(const Node *node, const Tensor *in, Tensor *out)
+{
+    int64_t ih = out->type.dim[2], iw = out->type.dim[3], oh = in[0].type.dim[2], ow = in[0].type.dim[3];
+    const int64_t *k = node_attr(node, A_KERNEL)->i, *s = node_attr(node, A_STRIDE)->i;
+    const int64_t *p = node_attr(node, A_PADDING)->i, *d = node_attr(node, A_DILATION)->i;
+    for (int64_t i = 0; i < type_elements(in[0].type); i++) {
+        int64_t t = (int64_t)in[1].data[i];
+        int64_t y = i / ow % oh * s[0] - p[0] + t / k[1] * d[0], x = i % ow * s[1] - p[1] + t % k[1] * d[1];
+        if (y < 0 || y >= ih || x < 0 || x >= iw || (double)t != in[1].data[i] || t >= k[0] * k[1] || t < 0)
+            continue;
+        out->data[(i / (oh * ow) * ih + y) * iw + x] += in[0].data[i];
+    }
+}
+
+void reference_avg_pool2d_grad(const Node *node, const Tensor *in, Tensor *out)
+{
+    int64_t ih = out->type.dim[2], iw = out->type.dim[3], oh = in[0].type.dim[2], ow = in[0].type.dim[3];
+    const int64_t *k = node_attr(node, A_KERNEL)->i, *s = node_attr(node, A_STRIDE)->i;
+    const int64_t *p = node_attr(node, A_PADDING)->i;
+    for (int64_t i = 0; i < type_elements(in[0].type); i++) {
+        int64_t top = i / ow % oh * s[0] - p[0], left = i % ow * s[1] - p[1];
+        int64_t bottom = smaller(top + k[0], ih + p[0]), right = smaller(left + k[1], iw + p[1]);
+        int64_t padded = (bottom - top) * (right - left);
+        top = larger(top, 0);
+        left = larger(left, 0);
+        bottom = smaller(bottom, ih);
+        right = smaller(right, iw);
+        int64_t area = node_bool(node, A_COUNT_INCLUDE_PAD) ? padded : (bottom - top) * (right - left);
+        for (int64_t y = top; y < bottom; y++)
+            for (int64_t x = left; x < right; x++)
+                out->data[(i / (oh * ow) * ih + y) * iw + x] += in[0].data[i] / (double)area;
+    }
+}
+
 /* ---- resize -------------------------------------------------------------------------------------- */
 
 /* One axis of one output: two neighbours and how far it is from the first to the second. */
@@ -129,5 +184,17 @@ void reference_resize(const Node *node, const Tensor *in, Tensor *out)
         double above = upper[x.first] * (1 - x.part) + upper[x.second] * x.part;
         double below = lower[x.first] * (1 - x.part) + lower[x.second] * x.part;
         out->data[i] = above * (1 - y.part) + below * y.part;
+    }
+}
+
+void reference_resize_grad(const Node *node, const Tensor *in, Tensor *out)
+{
+    int64_t dim = node_int(node, A_DIM), size = in[0].type.dim[dim], target = out->type.dim[dim];
+    int64_t inner = dim == 2 ? in[0].type.dim[3] : 1;
+    for (int64_t i = 0; i < type_elements(in[0].type); i++) {
+        Sample s = sample_axis(node, i / inner % size, target, size);
+        double *line = out->data + i / (inner * size) * target * inner + i % inner;
+        line[s.first * inner] += in[0].data[i] * (1 - s.part);
+        line[s.second * inner] += in[0].data[i] * s.part;
     }
 }
