@@ -141,7 +141,7 @@ END_TEST
 START_TEST(the_report_has_everything)
 {
     for (int i = 0; i < 8; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "p%d", i);
         pair(name, 77, 1);
     }

@@ -139,6 +139,7 @@ env -i ./prog eval --data cityscapes:city@val 2>/dev/null >first
 printf 'kiel_d\nkiel_e\n' >kiel
 ends "a program reads palettes" 0 '^2 pairs, compared' \
     env -i ./prog eval --data images:game/images,labels:game/labels,encoding=label_ids,only=kiel
+echo ulm_b_leftImg8bit >names
 ends "a program reads colours" 0 '^1 pairs, compared' env -i ./prog eval --data colors.txt,only=names
 ends "a program knows its encodings" 2 'there are: cityscapes.train_ids, cityscapes.label_ids, cityscapes.colors' \
     env -i ./prog eval --data colors.txt,encoding=colours
