@@ -155,8 +155,12 @@ static void note_chain(Graph *graph, const Node *node)
     for (int i = 0; i < n_data && left > 0; i++, left--)
         if (i == 0 || node->in[i] != node->in[0]) note_shape(graph, node->in[i]);
     if (n_data == 0) return;
-    for (const Node *at = node->in[0]; at->n_in > 0 && left > 0; at = at->in[0], left--)
-        note_shape(graph, at->in[0]);
+    for (const Node *at = node->in[0]; at->n_in > 0 && left > 0; at = at->in[0]) {
+        const Node *in = at->in[0];
+        if (in->n_in > 0 && type_equal(in->type, in->in[0]->type)) continue; /* leaves the shape as it was */
+        note_shape(graph, in);
+        left--;
+    }
 }
 
 bool shape_error(Graph *graph, const Node *node, const char *format, ...)

@@ -89,6 +89,22 @@ START_TEST(every_file_loads_without_a_word)
 }
 END_TEST
 
+START_TEST(every_program_of_players_trains)
+{
+    const char *paths[MAX_FILES];
+    int n = list_files(folders[_i], paths, MAX_FILES), trained = 0;
+    for (int i = 0; i < n; i++) {
+        const Model *model =
+            load_with(paths[i], (ModelOptions){.training = true, .height = 128, .width = 256});
+        const char *fault = graph_fault(model->graph);
+        ck_assert_msg(fault == NULL, "%s: %s", paths[i], fault);
+        ck_assert_int_eq(model->trains, model->training != NULL);
+        trained += model->trains;
+    }
+    if (_i == 1) ck_assert_int_ge(trained, 20);
+}
+END_TEST
+
 START_TEST(every_file_keeps_the_rules_of_graphs)
 {
     const char *paths[MAX_FILES];
@@ -466,6 +482,7 @@ Suite *graphs_suite(void)
     TCase *tests = tcase_create("graphs");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_loop_test(tests, every_file_loads_without_a_word, 0, COUNT(folders));
+    tcase_add_loop_test(tests, every_program_of_players_trains, 0, COUNT(folders));
     tcase_add_loop_test(tests, every_file_keeps_the_rules_of_graphs, 0, COUNT(folders));
     tcase_add_loop_test(tests, no_two_parameters_have_one_name, 0, COUNT(folders));
     tcase_add_loop_test(tests, counts_are_those_known, 0, COUNT(known));

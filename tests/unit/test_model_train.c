@@ -556,6 +556,38 @@ START_TEST(a_program_that_trains_predicts_with_a_network)
 }
 END_TEST
 
+/* ---- the manual ---- */
+
+/* The block of YAML that follows a heading. */
+static const char *example_after(const char *heading)
+{
+    enum { LIMIT = 1 << 17 };
+    char *manual = arena_alloc(arena, LIMIT);
+    FILE *file = fopen("graphs/README.md", "r");
+    ck_assert_ptr_nonnull(file);
+    const size_t size = fread(manual, 1, LIMIT - 1, file);
+    fclose(file);
+    ck_assert_uint_lt(size, LIMIT - 1);
+    manual[size] = 0;
+    const char *at = strstr(manual, heading);
+    ck_assert_ptr_nonnull(at);
+    at = strstr(at, "```yaml\n") + strlen("```yaml\n");
+    return arena_strndup(arena, at, (size_t)(strstr(at, "```\n") - at));
+}
+
+START_TEST(the_manual_s_example_is_right)
+{
+    static const char *const dirs[] = {"graphs", NULL};
+    const ModelOptions options = {.training = true, .graph_dirs = dirs, .height = 64, .width = 128};
+    const Model *model = load_with(example_after("### Training"), &options);
+    ck_assert_int_eq(model->training->n_players, 2);
+    ck_assert_str_eq(terms_of(model), "seg fool pull loss told_source told_target told loss_discriminator");
+    ck_assert_int_eq(find(model, "source.image")->type.dim[0], 6);
+    ck_assert_str_eq(node_string(find(model, "t.spatial_path.convblock1.bn"), A_STATISTICS), "batch_only");
+    ck_assert_str_eq(node_string(find(model, "t.context_path.bn1"), A_STATISTICS), "batch_only");
+}
+END_TEST
+
 Suite *model_train_suite(void)
 {
     Suite *suite = suite_create("model_train");
@@ -592,6 +624,7 @@ Suite *model_train_suite(void)
     tcase_add_test(rest, train_says_how_long);
     tcase_add_test(rest, train_has_defaults);
     tcase_add_loop_test(rest, an_application_says_what_normalises, 0, sizeof policies / sizeof *policies);
+    tcase_add_test(rest, the_manual_s_example_is_right);
     tcase_add_test(rest, a_network_that_nobody_updates_keeps_its_statistics);
     suite_add_tcase(suite, rest);
     TCase *wrong = tcase_create("mistakes");
