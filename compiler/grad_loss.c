@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* ---- the nodes that losses are made of ------------------------------------------------------------------- */
+/* ---- the nodes that losses are made of -------------------------------------------------------------------
+ */
 
 /* Attributes that both operators have. */
 static void share_attrs(Node *to, const Node *from)
@@ -64,7 +65,8 @@ static Node *scaled(Graph *graph, const Node *like, Node *value, double factor)
     return graph_settle(graph, node);
 }
 
-/* ---- rules ----------------------------------------------------------------------------------------------- */
+/* ---- rules -----------------------------------------------------------------------------------------------
+ */
 
 Node *pixel_loss_gradient(Graph *graph, Node *node, Node *gradient, int input)
 {

@@ -10,24 +10,24 @@
  *                    gamma 0 is cross_entropy by the same code
  *     dice           1 - mean over classes of D_c = (2 sum_V p_c r_c + eps) / (sum_V p_c + sum_V r_c + eps),
  *                    r_c = 1 where y = c, sums over the whole batch. A class with no r_c = 1: `absent: count`
- *                    takes its D_c as the formula gives it; `skip` leaves it out of the mean; `zero` counts it as
- *                    D_c = 0 with no gradient.
+ *                    takes its D_c as the formula gives it; `skip` leaves it out of the mean; `zero` counts
+ * it as D_c = 0 with no gradient.
  *
  * When nothing counts (V is empty, or its weights are all 0) the loss is 0 and so is the gradient.
  *
  * The rows of the YAML are rewritten twice (pass_fuse_loss.c). Before gradients are taken, a loss over pixels
- * becomes a pixel_loss, which takes in a bilinear enlargement of its logits: the gradient is then one of the small
- * logits, and nothing of the labels' size is ever made of them. Afterwards all losses become
+ * becomes a pixel_loss, which takes in a bilinear enlargement of its logits: the gradient is then one of the
+ * small logits, and nothing of the labels' size is ever made of them. Afterwards all losses become
  *
  *     loss_pass {gradient}     f32[...]: sums of pieces, then the gradient without its factor, in pieces
  *     loss_sums                f32[S]: over the pieces, in order
- *     loss_result {result}     total: sum * scale. mean: sum_0 / sum_1. share: 1 / sum_1. dice: the loss of sums.
- *                              slopes: f32[2C], dL/dp_c = r_c * slopes[c] + slopes[C+c]
- *     loss_gradient            the gradient's pieces put together
+ *     loss_result {result}     total: sum * scale. mean: sum_0 / sum_1. share: 1 / sum_1. dice: the loss of
+ * sums. slopes: f32[2C], dL/dp_c = r_c * slopes[c] + slopes[C+c] loss_gradient            the gradient's
+ * pieces put together
  *
- * and losses of one element each are element_sums of an elementwise value in place of loss_pass. Pieces are fixed
- * by the shapes, so results are the same for any number of threads. The gradient of Dice needs the sums first:
- * it takes two passes.
+ * and losses of one element each are element_sums of an elementwise value in place of loss_pass. Pieces are
+ * fixed by the shapes, so results are the same for any number of threads. The gradient of Dice needs the sums
+ * first: it takes two passes.
  */
 #ifndef LOSS_H
 #define LOSS_H

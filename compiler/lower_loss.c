@@ -1,10 +1,10 @@
 /* Losses over pixels: one pass over the logits makes the sums of the loss and its gradient. See loss.h.
  *
- * Logits that are enlarged on the way are walked by cells. Cell (j, i) is the set of pixels that lie between source
- * rows j-1 and j and source columns i-1 and i (at the picture's borders both are the same), j = 0..h, i = 0..w. A
- * vector is a pixel of each of several neighbouring cells, at the same place in each: interpolation then loads
- * neighbouring logits, and the gradient of a cell's four corners is added up lane by lane, with no sum across
- * lanes. Where cells have different numbers of pixels some lanes idle.
+ * Logits that are enlarged on the way are walked by cells. Cell (j, i) is the set of pixels that lie between
+ * source rows j-1 and j and source columns i-1 and i (at the picture's borders both are the same), j = 0..h,
+ * i = 0..w. A vector is a pixel of each of several neighbouring cells, at the same place in each:
+ * interpolation then loads neighbouring logits, and the gradient of a cell's four corners is added up lane by
+ * lane, with no sum across lanes. Where cells have different numbers of pixels some lanes idle.
  *
  *     for each cell row (a unit of work), for each vector of cells:
  *         corners of all classes -> work
@@ -13,8 +13,8 @@
  *             for each row k of pixels: the logits, their softmax, the loss; gradient added to top and bottom
  *             top and bottom's gradient added to the four corners'
  *
- * The corners' gradients of every cell row are the pieces that loss_gradient puts together: a source sample is
- * a corner of four cells. Logits of full size are walked by rows, their gradient is stored as it is.
+ * The corners' gradients of every cell row are the pieces that loss_gradient puts together: a source sample
+ * is a corner of four cells. Logits of full size are walked by rows, their gradient is stored as it is.
  */
 #include "loss.h"
 #include "lower.h"
@@ -31,7 +31,7 @@ typedef enum WorkArray {
     WORK_TOP_STEP,
     WORK_BOTTOM_LEFT,
     WORK_BOTTOM_STEP,
-    WORK_TOP,  /* at a column between them: top, and bottom - top */
+    WORK_TOP, /* at a column between them: top, and bottom - top */
     WORK_DROP,
     WORK_TOP_GRADIENT,
     WORK_BOTTOM_GRADIENT,
@@ -68,7 +68,8 @@ typedef struct Pixels {
     Expr *x;             /* not resized: the column */
 } Pixels;
 
-/* ---- expressions ----------------------------------------------------------------------------------------- */
+/* ---- expressions -----------------------------------------------------------------------------------------
+ */
 
 static Expr *sum_of(LossKernel *k, Expr *x, Expr *y)
 {
@@ -111,7 +112,8 @@ static Expr *scaled_index(LossKernel *k, Expr *a, int64_t factor, Expr *b)
     return expr_add(k->b, expr_scale(k->b, a, factor), b);
 }
 
-/* ---- a unit's own memory --------------------------------------------------------------------------------- */
+/* ---- a unit's own memory ---------------------------------------------------------------------------------
+ */
 
 static int64_t work_size(const LossKernel *k)
 {
@@ -158,7 +160,8 @@ static void add_to_sum(LossKernel *k, Expr *number, Expr *value)
     loop_store(k->b, k->work, at, sum_of(k, expr_load(k->b, k->work, at), value));
 }
 
-/* ---- a vector of pixels ---------------------------------------------------------------------------------- */
+/* ---- a vector of pixels ----------------------------------------------------------------------------------
+ */
 
 static Expr *open_classes(LossKernel *k, LoopKind kind)
 {
@@ -170,8 +173,8 @@ static Expr *is_label(LossKernel *k, const Pixels *p, Expr *c)
     return expr_op2(k->b, EXPR_EQ, p->label, expr_op1(k->b, EXPR_TO_FLOAT, c));
 }
 
-/* The label as a float, which is compared and selected in the lanes of the logits; guard: whether the pixel is
- * there at all (NULL: it is). */
+/* The label as a float, which is compared and selected in the lanes of the logits; guard: whether the pixel
+ * is there at all (NULL: it is). */
 static void read_label(LossKernel *k, Pixels *p, Expr *index, Expr *guard)
 {
     LoopBuilder *b = k->b;
@@ -373,7 +376,8 @@ static void finish_pixels(LossKernel *k, Pixels *p, Expr *most)
     if (k->form.gradient) target_gradient(k, p, &t);
 }
 
-/* ---- logits of full size --------------------------------------------------------------------------------- */
+/* ---- logits of full size ---------------------------------------------------------------------------------
+ */
 
 static void walk_row_part(LossKernel *k, Expr *first, int64_t lanes)
 {
@@ -407,10 +411,12 @@ static void walk_row(LossKernel *k)
     if (rest > 0) walk_row_part(k, expr_int(b, whole * k->lanes), rest);
 }
 
-/* ---- logits that are enlarged on the way ----------------------------------------------------------------- */
+/* ---- logits that are enlarged on the way -----------------------------------------------------------------
+ */
 
 /* Tables of an axis of `in` samples that becomes one of `out`, in so many cells (spare ones are empty). */
-static CellAxis cell_axis(LossKernel *k, const char *name, int64_t in, int64_t out, int64_t cells, bool columns)
+static CellAxis cell_axis(LossKernel *k, const char *name, int64_t in, int64_t out, int64_t cells,
+                          bool columns)
 {
     Arena *arena = k->l->arena;
     bool corners = !strcmp(node_string(k->node, A_RESIZED), "align_corners");
@@ -423,7 +429,8 @@ static CellAxis cell_axis(LossKernel *k, const char *name, int64_t in, int64_t o
     for (int64_t o = out - 1; o >= 0; o--) {
         double position = resize_position(in, out, corners, factor, o), below = floor(position);
         cell[o] = below < 0 ? 0 : below < (double)(in - 1) ? (int64_t)below + 1 : in;
-        /* At a border all goes to the one sample that there is: as the right of the first, the left of the last. */
+        /* At a border all goes to the one sample that there is: as the right of the first, the left of the
+         * last. */
         share[o] = cell[o] == 0 ? 1.0f : cell[o] == in ? 0.0f : (float)(position - below);
         start[cell[o]] = (int32_t)o;
         count[cell[o]]++;
@@ -500,8 +507,7 @@ static void finish_column(LossKernel *k, Expr *cell, Expr *right)
     for (int part = 0; part < 4; part++) {
         Expr *at = corner_index(b, &k->form, k->unit, part, c, cell);
         Expr *gradient = work_load(k, part < 2 ? WORK_TOP_GRADIENT : WORK_BOTTOM_GRADIENT, c);
-        loop_store(b, k->out, at,
-                   fma_of(k, part % 2 ? right : left, gradient, expr_load(b, k->out, at)));
+        loop_store(b, k->out, at, fma_of(k, part % 2 ? right : left, gradient, expr_load(b, k->out, at)));
     }
     loop_close(b, NULL);
 }
@@ -551,7 +557,8 @@ static void walk_cells(LossKernel *k)
     for (int loops = 0; loops < 3; loops++) loop_close(b, NULL);
 }
 
-/* ---- kernels --------------------------------------------------------------------------------------------- */
+/* ---- kernels ---------------------------------------------------------------------------------------------
+ */
 
 static int own_memory(Lowering *l, int64_t elements)
 {

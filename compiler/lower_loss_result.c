@@ -111,7 +111,8 @@ Expr *loss_result_lower(Lowering *l, const Node *node, const Coord *at)
     return ratio(b, !strcmp(result, "mean") ? first : expr_float(b, 1), second);
 }
 
-/* A sample is the bottom right corner of the cell before it in both directions, and so on: see lower_loss.c. */
+/* A sample is the bottom right corner of the cell before it in both directions, and so on: see lower_loss.c.
+ */
 Expr *loss_gradient_lower(Lowering *l, const Node *node, const Coord *at)
 {
     LoopBuilder *b = l->b;

@@ -6,7 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- over pixels ----------------------------------------------------------------------------------------- */
+/* ---- over pixels -----------------------------------------------------------------------------------------
+ */
 
 static bool want_labels(Graph *graph, const Node *node)
 {
@@ -49,8 +50,8 @@ static bool want_weights(Graph *graph, const Node *node)
     long long classes = node->in[0]->type.dim[1];
     if (weights->n == 0) return true;
     if (weights->n != classes)
-        return shape_error(graph, node, "'weight' has %d number%s, and the logits have %lld classes", weights->n,
-                           weights->n == 1 ? "" : "s", classes);
+        return shape_error(graph, node, "'weight' has %d number%s, and the logits have %lld classes",
+                           weights->n, weights->n == 1 ? "" : "s", classes);
     for (int i = 0; i < weights->n; i++)
         if (!(weights->floats[i] >= 0 && isfinite(weights->floats[i])))
             return shape_error(graph, node, "'weight' of class %d is %g; weights are 0 or more", i,
@@ -64,7 +65,8 @@ static bool want_between(Graph *graph, const Node *node, AttrName name, double l
     double value = node_float(node, name);
     if (value >= low && value <= high) return true;
     if (isinf(high))
-        return shape_error(graph, node, "'%s' must be at least %g, not %g", attr_info(name)->name, low, value);
+        return shape_error(graph, node, "'%s' must be at least %g, not %g", attr_info(name)->name, low,
+                           value);
     return shape_error(graph, node, "'%s' must be from %g to %g, not %g", attr_info(name)->name, low, high,
                        value);
 }
@@ -80,7 +82,8 @@ bool pixel_loss_shape(Graph *graph, Node *node)
     return scalar_shape(graph, node);
 }
 
-/* ---- of elements ----------------------------------------------------------------------------------------- */
+/* ---- of elements -----------------------------------------------------------------------------------------
+ */
 
 bool target_loss_shape(Graph *graph, Node *node)
 {
@@ -88,7 +91,8 @@ bool target_loss_shape(Graph *graph, Node *node)
     int given = (node->n_in == 2) + node_has(node, A_TARGET);
     if (!op_want_f32(graph, node, 0) || !op_want_f32(graph, node, node->n_in - 1)) return false;
     if (given != 1)
-        return shape_error(graph, node, "takes what it compares with from 'target' or a second input; %s given",
+        return shape_error(graph, node,
+                           "takes what it compares with from 'target' or a second input; %s given",
                            given == 0 ? "none is" : "both are");
     if (node->n_in == 2 && !type_equal(node->in[0]->type, node->in[1]->type))
         return shape_error(graph, node, "compares inputs of one shape, not %s and %s",
@@ -101,8 +105,8 @@ bool target_loss_shape(Graph *graph, Node *node)
     return scalar_shape(graph, node);
 }
 
-/* max(x, 0) - x t + log(1 + e), e = exp(-|x|) <= 1. log(1 + e) is e log(u) / (u - 1) with u = 1 + e rounded, which
- * keeps the digits of a small e (Kahan). */
+/* max(x, 0) - x t + log(1 + e), e = exp(-|x|) <= 1. log(1 + e) is e log(u) / (u - 1) with u = 1 + e rounded,
+ * which keeps the digits of a small e (Kahan). */
 Expr *bce_term_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
 {
     (void)node;
@@ -117,7 +121,8 @@ Expr *bce_term_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
     return expr_op2(b, EXPR_ADD, linear, log1p);
 }
 
-/* ---- entropy --------------------------------------------------------------------------------------------- */
+/* ---- entropy ---------------------------------------------------------------------------------------------
+ */
 
 bool entropy_shape(Graph *graph, Node *node)
 {
@@ -155,7 +160,8 @@ Expr *entropy_slope_scalar(LoopBuilder *b, const Node *node, Expr *const *in)
     return per_log_classes(b, node, expr_op2(b, EXPR_ADD, expr_op1(b, EXPR_LOG, p), rest));
 }
 
-/* ---- what losses are made of ----------------------------------------------------------------------------- */
+/* ---- what losses are made of -----------------------------------------------------------------------------
+ */
 
 static LossKind kind_of(const Node *node)
 {

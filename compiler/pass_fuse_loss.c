@@ -70,8 +70,8 @@ void fuse_losses(Graph *graph)
     graph_sort(graph);
 }
 
-/* The pass that makes the gradient of this loss, and its sums too: made by its gradient rule. That of Dice needs
- * other sums first. */
+/* The pass that makes the gradient of this loss, and its sums too: made by its gradient rule. That of Dice
+ * needs other sums first. */
 static Node *pass_with_gradient(const Graph *graph, const Node *loss)
 {
     for (int i = 0; i < graph->n_nodes; i++) {
@@ -127,8 +127,7 @@ bool pass_fuse_loss(Graph *graph, const PassOptions *options)
         Node *node = nodes[i];
         bool of_elements = node->op == OP_BCE_WITH_LOGITS || node->op == OP_MSE || node->op == OP_ENTROPY;
         if (!of_elements && node->op != OP_PIXEL_LOSS) continue;
-        graph_replace(graph, node,
-                      of_elements ? elements_as_sums(graph, node) : pixels_as_sums(graph, node));
+        graph_replace(graph, node, of_elements ? elements_as_sums(graph, node) : pixels_as_sums(graph, node));
         changed = true;
     }
     if (changed) graph_sort(graph);

@@ -111,8 +111,7 @@ void reference_bce_with_logits(const Node *node, const Tensor *in, Tensor *out)
     int64_t count = type_elements(in[0].type);
     for (int64_t i = 0; i < count; i++) {
         double x = in[0].data[i];
-        out->data[0] +=
-            (fmax(x, 0) - x * target_of(node, in, i) + log1p(exp(-fabs(x)))) / (double)count;
+        out->data[0] += (fmax(x, 0) - x * target_of(node, in, i) + log1p(exp(-fabs(x)))) / (double)count;
     }
 }
 
