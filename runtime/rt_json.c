@@ -1,7 +1,11 @@
-/* See rt_json.h; the grammar is RFC 8259's, whole numbers only. */
+/* See rt_json.h; the grammar is RFC 8259's. */
 #include "rt_json.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { NUMBER_LENGTH = 60, SKIP_DEPTH = 32 };
 
 static bool fail(JsonReader *reader, const char *problem)
 {
@@ -142,6 +146,95 @@ bool json_whole(JsonReader *reader, int64_t *value)
     if (start == '0' && reader->at - first > 1) return fail(reader, "a number that starts with 0");
     *value = number;
     return true;
+}
+
+/* The word, if it stands next. */
+static bool word(JsonReader *reader, const char *wanted)
+{
+    const size_t length = strlen(wanted);
+    if (reader->problem || !peek(reader)) return false;
+    if (reader->size - reader->at < length || memcmp(reader->text + reader->at, wanted, length)) return false;
+    reader->at += length;
+    return true;
+}
+
+static const char *digits(const char *at)
+{
+    while (*at >= '0' && *at <= '9') at++;
+    return at;
+}
+
+/* Where the number that starts at text ends; text itself if none does. */
+static const char *number_end(const char *text)
+{
+    const char *start = text + (*text == '-'), *at = digits(start);
+    if (at == start || (*start == '0' && at - start > 1)) return text;
+    if (*at == '.') {
+        const char *fraction = at + 1;
+        at = digits(fraction);
+        if (at == fraction) return text;
+    }
+    if (*at == 'e' || *at == 'E') {
+        const char *power = at + 1 + (at[1] == '-' || at[1] == '+');
+        at = digits(power);
+        if (at == power) return text;
+    }
+    return at;
+}
+
+bool json_number(JsonReader *reader, double *value)
+{
+    if (word(reader, "null")) return *value = (double)NAN, true;
+    if (reader->problem) return false;
+    char text[NUMBER_LENGTH + 1] = "";
+    size_t length = 0;
+    for (peek(reader); length < NUMBER_LENGTH && reader->at + length < reader->size; length++) {
+        const char c = reader->text[reader->at + length];
+        if (!c || !strchr("+-.eE0123456789", c)) break;
+        text[length] = c;
+    }
+    if (!length || number_end(text) != text + length) return fail(reader, "expected a number or null");
+    *value = strtod(text, NULL);
+    if (!isfinite(*value)) return fail(reader, "a number that is too large");
+    reader->at += length;
+    return true;
+}
+
+bool json_bool(JsonReader *reader, bool *value)
+{
+    *value = word(reader, "true");
+    return *value || word(reader, "false") || fail(reader, "expected true or false");
+}
+
+static bool skip_text(JsonReader *reader)
+{
+    if (!accept(reader, '"')) return fail(reader, "expected a string");
+    for (; reader->at < reader->size && reader->text[reader->at] != '"'; reader->at++)
+        reader->at += reader->text[reader->at] == '\\';
+    return accept(reader, '"') || fail(reader, "a string without an end");
+}
+
+static bool skip_value(JsonReader *reader, int depth)
+{
+    const char start = peek(reader);
+    if (start == '"') return skip_text(reader);
+    if (start != '{' && start != '[') {
+        double number;
+        return word(reader, "true") || word(reader, "false") || json_number(reader, &number);
+    }
+    if (!depth) return fail(reader, "brackets nested too deep");
+    const char closing = start == '{' ? '}' : ']';
+    json_open(reader, start);
+    for (bool first = true; json_more(reader, closing, &first);) {
+        if (start == '{' && (!skip_text(reader) || !accept(reader, ':'))) return fail(reader, "expected ':'");
+        if (!skip_value(reader, depth - 1)) return false;
+    }
+    return !reader->problem;
+}
+
+bool json_skip(JsonReader *reader)
+{
+    return !reader->problem && skip_value(reader, SKIP_DEPTH);
 }
 
 bool json_end(JsonReader *reader)

@@ -37,6 +37,12 @@ bool json_text(JsonReader *reader, RtArena *arena, const char **text);
 bool json_key(JsonReader *reader, RtArena *arena, const char **key);
 /* A number that is whole, not negative, and below 2^63. */
 bool json_whole(JsonReader *reader, int64_t *value);
+/* Any number, or null, which becomes NaN. Refused: one of more than 60 characters or beyond a double's range.
+ */
+bool json_number(JsonReader *reader, double *value);
+bool json_bool(JsonReader *reader, bool *value);
+/* Passes over one value of any kind; nested at most 32 deep. */
+bool json_skip(JsonReader *reader);
 /* Only white space is left. */
 bool json_end(JsonReader *reader);
 

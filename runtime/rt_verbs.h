@@ -16,6 +16,7 @@
     X(eval, "--data SPEC --weights FILE", "compares predictions with labels: IoU per class")                 \
     X(train, "--data STREAM=SPEC... -o RUN", "trains it")                                                    \
     X(calibrate, "--data SPEC --weights FILE -o W", "new batch_norm statistics, without labels")             \
+    X(report, "RUN... [--out DIR] [--data SPEC]", "training runs side by side: a page, a table")             \
     X(bench, "[--kernels] [--training]", "measures how fast it runs")
 
 typedef struct VerbCall {
