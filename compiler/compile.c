@@ -24,7 +24,7 @@ static bool make_joint(Graph *graph, const CompileOptions *options)
     pass_canonical(graph, &options->passes);
     pass_cse(graph, &options->passes);
     pass_conv_before_resize(graph, &options->passes);
-    if (!train_batch_norms(graph)) return false;
+    train_batch_norms(graph);
     fuse_losses(graph);
     if (!autodiff_players(graph, options->training)) return false;
     TELL("joint", graph_text(graph));

@@ -97,8 +97,9 @@ static bool belongs(const ModelFile *file, const TreeEntry *player, const char *
 }
 
 /* A network that no node applies has no parameters yet. */
-static void check_applied(Builder *builder, const ModelFile *file, const TreeEntry *player)
+static bool check_applied(Builder *builder, const ModelFile *file, const TreeEntry *player)
 {
+    bool applied = true;
     for (int i = 0; file->use_tree && i < file->use_tree->n; i++) {
         const NetworkUse *network = &file->uses[i];
         if (network->owner != player || network->used) continue;
@@ -106,7 +107,9 @@ static void check_applied(Builder *builder, const ModelFile *file, const TreeEnt
                    "the player '%s' updates the network '%s', which no node applies", player->key,
                    network->name);
         diag_note(builder->diag, network->pos, "the network is named here");
+        applied = false;
     }
+    return applied;
 }
 
 static void collect_params(Builder *builder, const ModelFile *file, const TreeEntry *player, Player *out)
@@ -118,7 +121,7 @@ static void collect_params(Builder *builder, const ModelFile *file, const TreeEn
         if (graph_param_init(param).statistic || !belongs(file, player, param->name)) continue;
         out->params[out->n_params++] = (PlayerParam){.param = param, .lr_scale = 1};
     }
-    if (out->n_params == 0 && !diag_failed(builder->diag))
+    if (out->n_params == 0)
         diag_error(builder->diag, player->pos, "what the player '%s' updates has no parameters", player->key);
 }
 
@@ -217,6 +220,17 @@ static void check_loss(Builder *builder, const Player *player, const Tree *said)
     }
 }
 
+/* Whether all nodes could be made, so that all parameters are there. */
+static bool all_made(const Members *members)
+{
+    for (int i = 0; i < members->n; i++) {
+        const Bundle *bundle = &members->items[i].bundle;
+        for (int k = 0; k < bundle->n; k++)
+            if (!bundle->nodes[k]) return false;
+    }
+    return true;
+}
+
 static void finish(Builder *builder, const ModelFile *file, const TreeEntry *entry, const Scope *scope,
                    const Members *members, int place, Player *out)
 {
@@ -227,10 +241,10 @@ static void finish(Builder *builder, const ModelFile *file, const TreeEntry *ent
     if (loss->tree) out->loss_pos = loss->tree->pos;
     out->loss = order_resolve(builder, members, loss);
     check_loss(builder, out, loss->tree);
-    check_applied(builder, file, entry);
-    collect_params(builder, file, entry, out);
     file_int(builder, entry->value, "from", scope, 0, most_steps, &out->from);
     optimizer_read(builder, entry, scope, out, &weight_decay);
+    if (!check_applied(builder, file, entry) || !all_made(members)) return;
+    collect_params(builder, file, entry, out);
     for (int i = 0; i < out->n_params; i++) out->params[i].weight_decay = weight_decay;
     read_groups(builder, entry, scope, out);
 }

@@ -1,6 +1,8 @@
 /* Batch normalisation over running statistics, as torch.nn.BatchNorm2d in eval mode. */
 #include "op_rules.h"
 
+#include <string.h>
+
 /* weight 1, bias 0, mean 0, variance 1: an untrained network normalises nothing. */
 int batch_norm_params(Graph *graph, Node *node, ParamSpec specs[MAX_PARAM_SPECS])
 {
@@ -17,7 +19,11 @@ bool batch_norm_shape(Graph *graph, Node *node)
 {
     if (node_float(node, A_EPS) < 0)
         return shape_error(graph, node, "'eps' must not be negative: %g", node_float(node, A_EPS));
-    node->type = node->in[0]->type;
+    Type type = node->in[0]->type;
+    if (strcmp(node_string(node, A_STATISTICS), "running") != 0 && type_elements(type) == type.dim[1])
+        return shape_error(graph, node, "batch_norm over 1 value per channel in training: %s must grow",
+                           type.rank > 2 ? "batch, height or width" : "the batch");
+    node->type = type;
     return true;
 }
 

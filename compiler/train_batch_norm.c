@@ -10,13 +10,6 @@ static int64_t values_per_channel(const Node *norm)
     return type_elements(norm->type) / norm->type.dim[1];
 }
 
-static bool has_enough_values(Graph *graph, const Node *norm)
-{
-    if (values_per_channel(norm) > 1) return true;
-    return shape_error(graph, norm, "batch_norm over 1 value per channel in training: %s must grow",
-                       norm->type.rank > 2 ? "batch, height or width" : "the batch");
-}
-
 static void move_running(Graph *graph, const Node *norm, Node *param, Node *statistics, int row, double scale)
 {
     Node *in[2] = {graph_current(graph, param), statistics};
@@ -40,17 +33,12 @@ static Node *over_the_batch(Graph *graph, const Node *norm, Node *statistics)
     return graph_settle(graph, made);
 }
 
-bool train_batch_norms(Graph *graph)
+void train_batch_norms(Graph *graph)
 {
-    bool good = true;
     int n_nodes = graph->n_nodes;
     for (int i = 0; i < n_nodes; i++) {
         Node *norm = graph->nodes[i];
         if (norm->op != OP_BATCH_NORM || !strcmp(node_string(norm, A_STATISTICS), "running")) continue;
-        if (!has_enough_values(graph, norm)) {
-            good = false;
-            continue;
-        }
         Node *statistics = graph_make(graph, OP_BATCH_STATISTICS, norm, norm->in, 1);
         if (!strcmp(node_string(norm, A_STATISTICS), "batch")) {
             double n = (double)values_per_channel(norm);
@@ -60,5 +48,4 @@ bool train_batch_norms(Graph *graph)
         graph_replace(graph, norm, over_the_batch(graph, norm, statistics));
     }
     graph_sort(graph);
-    return good;
 }

@@ -21,8 +21,8 @@
 
 #include "graph.h"
 
-/* False after reporting every one that has a single value per channel. The graph must be typed and sorted; it
- * is sorted after. */
-bool train_batch_norms(Graph *graph);
+/* The graph must be typed and sorted; it is sorted after. (That no channel has a single value only, whose
+ * variance would be 0, is for the operator's shape rule to see.) */
+void train_batch_norms(Graph *graph);
 
 #endif
