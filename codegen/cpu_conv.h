@@ -5,9 +5,11 @@
 
 #include "cpu_llvm.h"
 
-/* The bodies of template kernels: direct (cpu_conv.c) and minimal filtering (cpu_winograd.c). */
+/* The bodies of template kernels: direct (cpu_conv.c), minimal filtering (cpu_winograd.c), gradients of
+ * filters (cpu_filter.c). */
 void emit_conv_units(Emit *e);
 void emit_winograd_units(Emit *e);
+void emit_filter_units(Emit *e);
 
 /* The epilogue's value, once its variables are bound. */
 LLVMValueRef emit_epilogue(Emit *e, const ConvSpec *spec);

@@ -156,6 +156,8 @@ void emit_kernel(Emit *e, const Kernel *kernel)
         emit_winograd_units(e);
     else if (kernel->conv)
         emit_conv_units(e);
+    else if (kernel->filter)
+        emit_filter_units(e);
     else
         emit_units(e);
     LLVMBuildRetVoid(e->b);

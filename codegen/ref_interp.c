@@ -3,6 +3,7 @@
  */
 #include "ref_interp.h"
 #include "conv_spec.h"
+#include "filter_spec.h"
 #include "rt_status.h"
 
 #include <assert.h>
@@ -298,6 +299,50 @@ static void run_conv(Interp *in)
     }
 }
 
+/* ---- weight gradients by template ---------------------------------------------------------------- */
+
+/* One sum of filter_spec.h over the chunks of a piece. */
+static double filter_sum(const Interp *in, const FilterSpec *s, int64_t piece, int64_t one, int64_t many)
+{
+    int64_t chunks = filter_chunks(s), all = s->n * chunks;
+    double sum = 0;
+    for (int64_t c = filter_part(all, piece, s->pieces); c < filter_part(all, piece + 1, s->pieces); c++)
+        for (int64_t i = 0; i < s->chunk_rows * s->ow; i++) {
+            int64_t y = c % chunks * s->chunk_rows + i / s->ow, x = i % s->ow, n = c / chunks;
+            if (y >= s->oh) break;
+            int64_t value = one + s->one.offset + n * s->one.n + y * s->one.y + x * s->one.x;
+            int64_t vector = many + s->many.offset + n * s->many.n + y * s->many.y + x * s->many.x;
+            checked_buffer(in, 0, value);
+            checked_buffer(in, 1, vector);
+            sum += (double)((const float *)in->buffers[0])[value] *
+                   (double)((const float *)in->buffers[1])[vector];
+        }
+    return sum;
+}
+
+/* All sums of a tile: values, taps, vectors of all vector tiles, lanes. */
+static void run_filter_tile(const Interp *in, const FilterSpec *s, int64_t piece, const FilterTile *tile)
+{
+    int64_t vectors = s->many_tiles * s->shape.vectors;
+    for (int64_t i = 0; i < tile->values * s->n_taps * vectors * s->block; i++) {
+        int64_t lane = i % s->block, v = i / s->block % vectors;
+        int64_t p = i / s->block / vectors % tile->values, tap = i / s->block / vectors / tile->values;
+        int64_t to =
+            piece * s->sum_piece + tile->sum + s->taps[tap].sum + p * s->sum_value + v * s->sum_vector + lane;
+        checked_buffer(in, 2, to);
+        ((float *)in->buffers[2])[to] =
+            (float)filter_sum(in, s, piece, tile->one + p * s->one.step,
+                              tile->many + s->taps[tap].many + v * s->many.step + lane);
+    }
+}
+
+static void run_filter(const Interp *in)
+{
+    const FilterSpec *s = in->kernel->filter;
+    for (int64_t piece = 0; piece < s->pieces; piece++)
+        for (int64_t i = 0; i < s->n_tiles; i++) run_filter_tile(in, s, piece, &s->tiles[i]);
+}
+
 /* ---- kernels ------------------------------------------------------------------------------------- */
 
 bool interp_run_units(const Kernel *kernel, void *const *buffers, int64_t begin, int64_t end)
@@ -308,6 +353,9 @@ bool interp_run_units(const Kernel *kernel, void *const *buffers, int64_t begin,
     if (kernel->conv) {
         assert(begin == 0 && end == kernel->units);
         run_conv(&in);
+    } else if (kernel->filter) {
+        assert(begin == 0 && end == kernel->units);
+        run_filter(&in);
     } else {
         for (int64_t unit = begin; unit < end; unit++) run_unit(&in, unit);
     }

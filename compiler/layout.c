@@ -34,7 +34,7 @@ bool node_is_static(const Layout *layout, const Node *node)
 
 bool conv_uses_template(const Node *node)
 {
-    if (node->op == OP_CONV_TRANSPOSE2D) return true;
+    if (node->op == OP_CONV_TRANSPOSE2D || filter_uses_template(node)) return true;
     if (node->op != OP_CONV2D) return false;
     int64_t groups = node_int(node, A_GROUPS), channels = node->in[0]->type.dim[1];
     return groups == 1 || groups != channels || node->type.dim[1] != channels;
