@@ -5,17 +5,17 @@
  * small one adds the pieces in their order. A sum over rows starts again at each row, and pieces are a few
  * rows: the rounding error grows with the root of these lengths, not of the whole.
  *
- *     sum_to [1,C,1,1] of a blocked [N,C,H,W]:
- *         parallel n, y piece, cb { vector lane { partial[n][piece][cb*16 + lane] = sum over y, x of the
- * piece } } parallel cb { vector lane { out[cb*16 + lane] = sum over n, piece of partial[n][piece][cb*16 +
- * lane] } }
+ *     sum_to [1,C,1,1] of a blocked [N,C,H,W], p being a piece of rows:
+ *         parallel n, cb, p { vector lane { partial[n][p][cb*16 + lane] = sum over y, x of p } }
+ *         parallel cb { vector lane { out[cb*16 + lane] = sum over n, p of partial[n][p][cb*16 + lane] } }
  *
  * The summed value is pulled (see lower.h): what is computed from element to element before it needs no
  * memory.
  *
  * Mean and variance come of one pass over memory: a piece is walked twice while it is in the cache, for its
- * mean and for the squares of what differs from it; the second step adds the pieces as Chan, Golub and
- * LeVeque do ("Updating formulae and a pairwise algorithm for computing sample variances", 1979).
+ * mean and for the squares of what differs from it, both counted from the channel's first value; the second
+ * step adds the pieces as Chan, Golub and LeVeque do ("Updating formulae and a pairwise algorithm for
+ * computing sample variances", 1979).
  */
 #include "lower.h"
 #include "op_rules.h"
@@ -60,7 +60,7 @@ typedef struct Summing {
     int64_t channels; /* stored side by side for each piece */
     int n_terms;
     Storage *partial;
-    Expr *count, *shift; /* in the walk of squares: positions of a lane in its piece, and their mean */
+    Expr *origin, *mean; /* of statistics: what values are counted from, and their mean from there */
 } Summing;
 
 /* What is summed at a coordinate. */
@@ -87,11 +87,16 @@ static void distance_term(Summing *s, const Coord *at, Expr **term)
     term[0] = expr_op2(b, EXPR_MAX, difference, expr_op1(b, EXPR_NEG, difference));
 }
 
+static void shifted_term(Summing *s, const Coord *at, Expr **term)
+{
+    term[0] = expr_op2(s->l->b, EXPR_SUB, lower_value(s->l, s->node->in[0], at), s->origin);
+}
+
 static void square_term(Summing *s, const Coord *at, Expr **term)
 {
     LoopBuilder *b = s->l->b;
-    Expr *x = lower_value(s->l, s->node->in[0], at);
-    Expr *difference = loop_let(b, "d", expr_op2(b, EXPR_SUB, x, s->shift));
+    shifted_term(s, at, term);
+    Expr *difference = loop_let(b, "d", expr_op2(b, EXPR_SUB, term[0], s->mean));
     term[0] = expr_op2(b, EXPR_MUL, difference, difference);
 }
 
@@ -285,20 +290,40 @@ static Expr *count_positions(const Summing *s, bool behind, Expr *const piece[4]
     return count;
 }
 
+/* The channel's first value. Whatever it is, values counted from there differ from their mean by little,
+ * unlike those of a channel with a large mean counted from 0. */
+static Expr *origin(Summing *s, const Coord *at)
+{
+    Coord first = *at;
+    for (int i = 0; i < 4; i++)
+        if (s->axis[i].role != AXIS_KEPT) *coord_axis(&first, i) = expr_int(s->l->b, 0);
+    return loop_let(s->l->b, "origin", lower_value(s->l, s->node->in[0], &first));
+}
+
+/* Mean, and squares of what differs from it. */
+static void walk_twice(Summing *s, Walk *w, Coord *at, Expr **sum)
+{
+    LoopBuilder *b = s->l->b;
+    s->origin = origin(s, at);
+    w->n_terms = 1;
+    w->term = shifted_term;
+    walk(s, w, at, 0, sum);
+    Expr *count = expr_op1(b, EXPR_TO_FLOAT, count_positions(s, w->behind, w->piece));
+    sum[0] = s->mean = loop_let(b, "mean", expr_op2(b, EXPR_DIV, sum[0], count));
+    w->term = square_term;
+    walk(s, w, at, 0, &sum[1]);
+}
+
 /* The sums of one piece and lane. Behind the last whole vector only the last piece has any. */
 static void sum_piece(Summing *s, Walk *w, Coord *at, Expr **sum)
 {
     LoopBuilder *b = s->l->b;
     w->term = term_rule(s->node->op);
-    w->n_terms = has_two_walks(s) ? 1 : s->n_terms;
-    walk(s, w, at, 0, sum);
-    if (has_two_walks(s)) {
-        Expr *count = expr_op1(b, EXPR_TO_FLOAT, count_positions(s, w->behind, w->piece));
-        sum[0] = loop_let(b, "sum", sum[0]);
-        s->shift = loop_let(b, "mean", expr_op2(b, EXPR_DIV, sum[0], count));
-        w->term = square_term;
-        walk(s, w, at, 0, &sum[1]);
-    }
+    w->n_terms = s->n_terms;
+    if (has_two_walks(s))
+        walk_twice(s, w, at, sum);
+    else
+        walk(s, w, at, 0, sum);
     if (!w->behind || s->axis[s->vector].role != AXIS_SPLIT) return;
     Expr *last = expr_op2(b, EXPR_EQ, w->piece[s->vector], expr_int(b, s->axis[s->vector].pieces - 1));
     for (int t = 0; t < s->n_terms; t++) sum[t] = expr_op3(b, EXPR_SELECT, last, sum[t], expr_float(b, 0));
@@ -371,9 +396,8 @@ static Expr *stored_sum(Summing *s, Expr *const position[4], Expr *slot, int ter
     return expr_load(s->l->b, in, partial_index(s, term, position, slot));
 }
 
-/* Squares about the mean of all: those about the piece's, and how far that is off, as often as it has
- * positions. */
-static Expr *squares(Summing *s, Expr *const position[4], Expr *slot, int term)
+/* How many values a piece and slot holds, as a float. */
+static Expr *count_values(Summing *s, Expr *const position[4], Expr *slot)
 {
     LoopBuilder *b = s->l->b;
     Expr *count = count_positions(s, false, position);
@@ -387,11 +411,23 @@ static Expr *squares(Summing *s, Expr *const position[4], Expr *slot, int term)
         Expr *is_whole = expr_op2(b, EXPR_LT, slot, expr_int(b, s->slots - s->rest));
         count = expr_op3(b, EXPR_SELECT, is_whole, count, rest);
     }
-    count = expr_op1(b, EXPR_TO_FLOAT, count);
-    Expr *mean = expr_op2(b, EXPR_DIV, stored_sum(s, position, slot, 0),
-                          expr_op2(b, EXPR_MAX, count, expr_float(b, 1)));
-    Expr *off = loop_let(b, "off", expr_op2(b, EXPR_SUB, mean, s->shift));
-    Expr *moved = expr_op2(b, EXPR_MUL, count, expr_op2(b, EXPR_MUL, off, off));
+    return expr_op1(b, EXPR_TO_FLOAT, count);
+}
+
+/* A piece's mean, as often as it has values. */
+static Expr *weighted_mean(Summing *s, Expr *const position[4], Expr *slot, int term)
+{
+    Expr *mean = stored_sum(s, position, slot, term);
+    return expr_op2(s->l->b, EXPR_MUL, count_values(s, position, slot), mean);
+}
+
+/* Squares about the mean of all: those about the piece's, and of how far that is off, as often as it has
+ * values. */
+static Expr *moved_squares(Summing *s, Expr *const position[4], Expr *slot, int term)
+{
+    LoopBuilder *b = s->l->b;
+    Expr *off = loop_let(b, "off", expr_op2(b, EXPR_SUB, stored_sum(s, position, slot, 0), s->mean));
+    Expr *moved = expr_op2(b, EXPR_MUL, count_values(s, position, slot), expr_op2(b, EXPR_MUL, off, off));
     return expr_op2(b, EXPR_ADD, stored_sum(s, position, slot, term), moved);
 }
 
@@ -440,21 +476,32 @@ static Expr *times(LoopBuilder *b, Expr *x, double factor)
     return factor == 1 ? x : expr_op2(b, EXPR_MUL, x, expr_float(b, factor));
 }
 
+static Expr *add_all(Summing *s, PieceRule *rule, Expr *const kept[4], int term)
+{
+    Expr *position[4] = {kept[0], kept[1], kept[2], kept[3]};
+    return add_pieces(s, rule, position, 0, term);
+}
+
+static void lower_statistics(Summing *s, Coord at, Expr *const kept[4])
+{
+    LoopBuilder *b = s->l->b;
+    double each = 1 / (double)summed_elements(s);
+    s->mean = loop_let(b, "mean", times(b, add_all(s, weighted_mean, kept, 0), each));
+    store_at(s, at, 0, expr_op2(b, EXPR_ADD, origin(s, &at), s->mean));
+    store_at(s, at, 1, times(b, add_all(s, moved_squares, kept, 1), each));
+}
+
 /* at: the kept coordinates, in the plain output. */
 static void lower_results(Summing *s, Coord at, Expr *const kept[4])
 {
     LoopBuilder *b = s->l->b;
-    double each = 1 / (double)summed_elements(s);
-    Expr *position[4];
+    Op op = s->node->op;
     for (int t = 0; t < s->n_terms; t++) {
-        bool variance = has_two_walks(s) && t == 1;
-        for (int i = 0; i < 4; i++) position[i] = kept[i];
-        Expr *value = add_pieces(s, variance ? squares : stored_sum, position, 0, t);
-        if (has_two_walks(s) || s->node->op == OP_MEAN || s->node->op == OP_L1) value = times(b, value, each);
-        if (s->node->op == OP_BATCH_NORM_SUMS && t == 1)
+        Expr *value = add_all(s, stored_sum, kept, t);
+        if (op == OP_MEAN || op == OP_L1) value = times(b, value, 1 / (double)summed_elements(s));
+        if (op == OP_BATCH_NORM_SUMS && t == 1)
             value = expr_op2(b, EXPR_MUL, value,
                              lower_deviation(s->l, s->node, s->node->in[2], s->node->in[1]->type.rank, &at));
-        if (has_two_walks(s) && t == 0) s->shift = value = loop_let(b, "mean", value);
         store_at(s, at, t, value);
     }
 }
@@ -485,7 +532,7 @@ static void lower_whole(Summing *s)
         *coord_axis(&at, vector) = expr_add(b, start, lane);
     }
     Expr *kept[4] = {at.n, at.cb, at.y, at.x};
-    lower_results(s, at, kept);
+    (has_two_walks(s) ? lower_statistics : lower_results)(s, at, kept);
     while (b->n_open) loop_close(b, NULL);
 }
 
