@@ -46,8 +46,8 @@ CrfSettings crf_defaults(void);
  * RT_USAGE. */
 RtStatus crf_parse(const char *text, CrfSettings *settings, RtError *err);
 /* The class ids of an RGB picture, at its size, from scores of 2 to 256 classes, enlarged bilinearly. The
- * same for any number of threads. A call takes about 4 (classes + 24) bytes per pixel, and up to 8 (classes +
- * 16) for each corner of the lattices, of which a photograph has about a third of its pixels. RT_MACHINE when
+ * same for any number of threads. A call takes about 4 * classes + 150 bytes for each pixel, and 8 * classes
+ * + 50 for each corner of the lattices: a photograph has half as many corners as pixels. RT_MACHINE when
  * memory is short. */
 RtStatus crf_classes(const RtImage *rgb, const CrfScores *scores, const CrfSettings *settings, Pool *pool,
                      RtImage *classes, RtError *err);

@@ -175,6 +175,28 @@ START_TEST(normalising_leaves_the_roots_of_the_sums)
 }
 END_TEST
 
+/* What was filtered before leaves nothing behind. */
+START_TEST(normalising_after_filtering_is_the_same)
+{
+    const int dims = 2;
+    enum { COUNT = MOST / 2 };
+    static Lanes sums[2][MOST];
+    spread_points(MOST, dims, 8, 10);
+    for (int way = 0; way < 2; way++) {
+        LatticePoints points = {
+            .count = COUNT, .dims = dims, .width = 2, .feature = take_feature, .context = &dims};
+        Lattice *lattice = NULL;
+        ck_assert_int_eq(lattice_open(&points, pool, &lattice, NULL), RT_OK);
+        if (way) lattice_blur(lattice, values, pool);
+        lattice_normalise(lattice, pool);
+        lattice_blur(lattice, values, pool);
+        for (int i = 0; i < COUNT; i++) lattice_gather(lattice, i, 1, &sums[way][2 * i]);
+        lattice_close(lattice);
+    }
+    ck_assert_mem_eq(sums[0], sums[1], sizeof sums[0]);
+}
+END_TEST
+
 START_TEST(kernel_is_nearly_symmetric)
 {
     const int dims = 5;
@@ -289,6 +311,7 @@ Suite *lattice_suite(void)
     tcase_add_test(tests, kernel_has_unit_variance);
     tcase_add_test(tests, points_of_one_place_get_their_mean);
     tcase_add_test(tests, normalising_leaves_the_roots_of_the_sums);
+    tcase_add_test(tests, normalising_after_filtering_is_the_same);
     tcase_add_test(tests, kernel_is_nearly_symmetric);
     tcase_add_test(tests, far_points_do_not_mix);
     tcase_add_test(tests, weights_of_a_point_sum_to_one);
