@@ -10,6 +10,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 Suite *loss_suite(void);
@@ -228,6 +229,62 @@ START_TEST(gradient_of_the_target)
         double want = (_i == 0 ? 2 * (b - a) : -a) / (double)r.count;
         ck_assert_double_eq_tol((double)r.gradient[i], want, 1e-6);
     }
+}
+END_TEST
+
+/* ---- against PyTorch
+ * ---------------------------------------------------------------------------------------
+ */
+
+#define FIXTURES "tests/fixtures/losses/losses.txt"
+
+/* One loss of the file: see tests/peers/README.md. */
+typedef struct Fixture {
+    Case c;
+    double loss, largest, kept[64];
+    int64_t step;
+    int n_kept;
+} Fixture;
+
+static bool read_fixture(FILE *file, Fixture *f)
+{
+    char line[500];
+    if (!fgets(line, sizeof line, file)) return false;
+    line[strcspn(line, "\n")] = 0;
+    char *inputs = strstr(line, " | "), *attrs = inputs ? strstr(inputs + 3, " | ") : NULL;
+    if (!attrs) return false;
+    *inputs = *attrs = 0;
+    f->c = (Case){arena_strdup(arena, line), arena_strdup(arena, inputs + 3), arena_strdup(arena, attrs + 3),
+                  FILL_UNIT};
+    long long step;
+    if (fscanf(file, "%lf %lf %lld %d", &f->loss, &f->largest, &step, &f->n_kept) != 4 || f->n_kept > 64)
+        return false;
+    f->step = step;
+    for (int i = 0; i < f->n_kept; i++)
+        if (fscanf(file, "%lf", &f->kept[i]) != 1) return false;
+    return fgets(line, sizeof line, file) != NULL;
+}
+
+START_TEST(losses_are_those_of_pytorch)
+{
+    FILE *file = fopen(FIXTURES, "r");
+    ck_assert_ptr_nonnull(file);
+    Fixture f;
+    int count = 0;
+    for (; read_fixture(file, &f); count++) {
+        const Values v = {.c = &f.c, .moved = -1};
+        Result r = run_compiled(&f.c, &v, &host, 2);
+        ck_assert_msg(fabs((double)r.loss - f.loss) <= 2e-6 * fabs(f.loss), "%s: %.9g, PyTorch %.9g",
+                      case_text(arena, &f.c), (double)r.loss, f.loss);
+        for (int k = 0; k < f.n_kept; k++) {
+            double got = (double)r.gradient[k * f.step];
+            ck_assert_msg(fabs(got - f.kept[k]) <= 5e-6 * f.largest,
+                          "%s: gradient %lld is %.9g, PyTorch %.9g", case_text(arena, &f.c),
+                          (long long)(k * f.step), got, f.kept[k]);
+        }
+    }
+    fclose(file);
+    ck_assert_int_eq(count, 24);
 }
 END_TEST
 
@@ -468,6 +525,7 @@ Suite *loss_suite(void)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, gradient_is_the_finite_difference, 0, N_GRADIENTS);
     tcase_add_loop_test(tests, interpreted_gradient_is_the_finite_difference, 0, N_GRADIENTS);
+    tcase_add_test(tests, losses_are_those_of_pytorch);
     tcase_add_loop_test(tests, gradient_of_the_target, 0, 2);
     tcase_add_loop_test(tests, threads_change_no_bit, 0, N_GRADIENTS);
     tcase_add_loop_test(tests, every_way_of_compiling_agrees, 0, N_GRADIENTS);
