@@ -7,7 +7,7 @@
 enum {
     WIDTH = 620,
     LEFT = 52,
-    RIGHT = 14,
+    RIGHT = 24,
     TOP = 38,
     PLOT_HEIGHT = 216,
     BELOW = 46,       /* tick labels and title of the x axis */

@@ -13,16 +13,18 @@ bool series_add(Series *series, RtArena *arena, double x, double y)
     return true;
 }
 
-static double mean_around(const Series *series, size_t at, size_t reach)
+/* The value at `at` of the straight line that fits points begin..end-1 best (least squares, by their
+ * numbers); where points lie on both sides alike it is their mean. */
+static double fit(const Series *series, size_t at, size_t begin, size_t end)
 {
-    double sum = 0;
-    int counted = 0;
-    for (size_t i = at - reach; i <= at + reach; i++) {
-        if (isnan(series->points[i].y)) continue;
-        sum += series->points[i].y;
-        counted++;
+    double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
+    for (size_t i = begin; i < end; i++) {
+        const double x = (double)i - (double)at, y = series->points[i].y;
+        if (isnan(y)) continue;
+        n++, sx += x, sy += y, sxx += x * x, sxy += x * y;
     }
-    return sum / counted;
+    const double determinant = n * sxx - sx * sx;
+    return determinant > 0 ? (sxx * sy - sx * sxy) / determinant : sy / n;
 }
 
 bool series_smooth(const Series *series, size_t reach, RtArena *arena, Series *smooth)
@@ -30,9 +32,9 @@ bool series_smooth(const Series *series, size_t reach, RtArena *arena, Series *s
     *smooth = (Series){0};
     for (size_t i = 0; i < series->count; i++) {
         const SeriesPoint *point = &series->points[i];
-        size_t after = series->count - 1 - i, near = i < after ? i : after;
-        if (near > reach) near = reach;
-        double y = isnan(point->y) ? point->y : mean_around(series, i, near);
+        size_t begin = i > reach ? i - reach : 0;
+        size_t end = series->count - i > reach ? i + reach + 1 : series->count;
+        double y = isnan(point->y) ? point->y : fit(series, i, begin, end);
         if (!series_add(smooth, arena, point->x, y)) return false;
     }
     return true;

@@ -19,8 +19,9 @@ typedef struct Series {
 } Series;
 
 bool series_add(Series *series, RtArena *arena, double x, double y);
-/* Each value replaced by the mean of up to `reach` ones on either side and itself; at the ends there are
- * fewer on both sides alike, so that nothing is drawn towards the middle. Missing values stay missing. */
+/* Each value replaced by that of the straight line through up to `reach` ones on either side and itself:
+ * their mean where they lie evenly, and no bend towards the middle at the ends. Missing values stay missing.
+ */
 bool series_smooth(const Series *series, size_t reach, RtArena *arena, Series *smooth);
 /* The mean of several at each x where all of them have a value. */
 bool series_mean(const Series *const *series, size_t count, RtArena *arena, Series *mean);

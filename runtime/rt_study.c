@@ -333,13 +333,12 @@ static void write_count(double value, char *text)
 
 static void write_time(double seconds, char *text)
 {
-    long minutes = lround(seconds / 60);
-    if (seconds < 99.5)
-        snprintf(text, STUDY_CELL, seconds < 9.95 ? "%.1f s" : "%.0f s", seconds);
-    else if (minutes < 60)
-        snprintf(text, STUDY_CELL, "%ld min %02ld s", (long)seconds / 60, (long)seconds % 60);
+    if (seconds < 99.95)
+        snprintf(text, STUDY_CELL, "%.1f s", seconds);
+    else if (seconds < 99.95 * 60)
+        snprintf(text, STUDY_CELL, "%.1f min", seconds / 60);
     else
-        snprintf(text, STUDY_CELL, "%ld h %02ld min", minutes / 60, minutes % 60);
+        snprintf(text, STUDY_CELL, "%.1f h", seconds / 3600);
 }
 
 /* Three digits at least. */

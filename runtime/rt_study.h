@@ -74,7 +74,7 @@ typedef struct StudySpread {
 StudySpread study_spread(const Study *study, size_t group, const StudyColumn *column);
 StudySpread study_iou_spread(const Study *study, size_t group, size_t class);
 
-/* A value for people into text, of STUDY_CELL bytes, which is returned: "46.80", "12.58 M", "1 h 05 min"; a
+/* A value for people into text, of STUDY_CELL bytes, which is returned: "46.80", "12.58 M", "56.1 min"; a
  * dash for NaN. */
 char *study_number(StudyUnit unit, double value, char *text);
 

@@ -125,7 +125,8 @@ static void draw_named(Study *study, const char *what, Subject subject, TextOut 
         for (size_t s = 0; s < list->count; s++) {
             subject.name = list->items[s].name;
             if (is_drawn(study, i, &subject)) continue;
-            snprintf(subject.title, sizeof subject.title, "%s: %.150s", what, subject.name);
+            bool says_so = !strcmp(what, subject.name);
+            snprintf(subject.title, sizeof subject.title, says_so ? "%s" : "%s: %.150s", what, subject.name);
             draw(study, &subject, out);
         }
     }

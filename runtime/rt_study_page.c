@@ -18,18 +18,18 @@ static const char *const style[] = {
     "--k0:#58a8e8;--k1:#ff8b48;--k2:#36c799;--k3:#ee86c2;--k4:#b59bf0;--k5:#cda262;--k6:#ffcb52;--k7:#97d7ff;"
     "--k8:#b4bac0;--k9:#b8cc44}}\n",
     "*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);"
-    "font:15px/1.5 system-ui,-apple-system,\"Segoe UI\",\"Helvetica Neue\",\"Noto Sans\",\"Liberation "
+    "font:14px/1.5 system-ui,-apple-system,\"Segoe UI\",\"Helvetica Neue\",\"Noto Sans\",\"Liberation "
     "Sans\",Arial,"
     "sans-serif}\n"
     "main{max-width:1340px;margin:0 auto;padding:36px 32px 60px}\n"
     "h1{font-size:28px;line-height:1.2;margin:0 0 6px;letter-spacing:-.01em}"
     "h2{font-size:19px;margin:44px 0 10px;letter-spacing:-.005em}\n"
-    "p{margin:6px 0;max-width:90ch}.soft,figcaption{color:var(--soft);font-size:13px}"
+    "p{margin:6px 0;max-width:125ch}.soft,figcaption{color:var(--soft);font-size:13px}"
     "code,.folder{font-family:ui-monospace,\"SF Mono\",Menlo,Consolas,\"Liberation "
     "Mono\",monospace;font-size:.87em}\n"
     ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%;"
     "border-top:2px solid var(--ink);border-bottom:2px solid var(--ink)}\n"
-    "th,td{padding:5px 9px;text-align:right;white-space:nowrap;vertical-align:baseline;font-weight:400}"
+    "th,td{padding:5px 8px;text-align:right;white-space:nowrap;vertical-align:baseline;font-weight:400}"
     "thead th{vertical-align:bottom;font-size:13px;font-weight:600;border-bottom:1px solid var(--ink)}"
     "thead small{display:block;font-weight:400;color:var(--soft)}\n"
     "th:first-child,td:first-child{text-align:left;padding-left:6px}td.text{text-align:left}"
@@ -37,15 +37,16 @@ static const char *const style[] = {
     "tbody tr.group:first-child td,tbody tr.group:first-child th{border-top:0}"
     "tr.group th{font-weight:600}tr.run "
     "td{color:var(--soft);font-size:13px;padding-top:1px;padding-bottom:3px}"
-    "tr.run td:first-child{padding-left:26px}\n",
+    "tr.run td:first-child{padding-left:25px}\n",
     ".dev{color:var(--soft);font-size:.87em}.best{font-weight:700;color:var(--good)}.best "
     ".dev{font-weight:400}"
     ".key{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:9px}"
-    ".bar{background:linear-gradient(rgba(var(--heat),.2),rgba(var(--heat),.2)) no-repeat left 3px center;"
-    "background-size:calc(var(--v)*(100% - 6px)) 72%}\n"
+    "td.num{padding-right:0}td.pm{padding-left:5px;text-align:left}"
+    "thead th[colspan]{padding-right:0;text-align:center}th "
+    ".folder{display:block;margin-left:19px;font-weight:400;color:var(--soft);line-height:1.3}\n"
     "table.classes th,table.classes td{padding:4px 5px;text-align:center}table.classes{width:auto}"
     "table.classes th:first-child,table.classes td:first-child{text-align:left;padding-right:20px}"
-    "table.classes td{min-width:42px}"
+    "table.classes td{min-width:40px}"
     "table.classes tr.run td:first-child{padding-left:26px}"
     "table.classes thead th{height:108px;position:relative;min-width:42px}"
     "table.classes thead div{writing-mode:vertical-rl;transform:rotate(180deg);margin:0 auto;text-align:left}"
@@ -115,208 +116,6 @@ static void introduction(const Study *study, TextOut *out)
     text_out(out, "</p>\n");
 }
 
-/* ---- tables ---- */
-
-static void value_cell(TextOut *out, StudyUnit unit, double value, double deviation)
-{
-    char text[STUDY_CELL];
-    text_out(out, "%s", study_number(unit, value, text));
-    if (deviation > 0)
-        text_out(out, " <span class=\"dev\">\xc2\xb1 %s</span>", study_number(unit, deviation, text));
-}
-
-/* The group that the column is greatest of; SIZE_MAX unless there are several to choose from. */
-static size_t best_group(const Study *study, const StudyColumn *column)
-{
-    size_t best = SIZE_MAX;
-    double most = -INFINITY;
-    for (size_t g = 0; g < study->group_count; g++) {
-        double mean = study_spread(study, g, column).mean;
-        if (mean > most) most = mean, best = g;
-    }
-    return study->group_count > 1 ? best : SIZE_MAX;
-}
-
-static void column_titles(TextOut *out)
-{
-    text_out(out, "<thead><tr><th>experiment<small>run</small></th><th>seed</th>");
-    for (int c = 0; c < STUDY_COLUMNS; c++) {
-        const StudyColumn *column = &study_columns[c];
-        const char *comma = strchr(column->title, ',');
-        int length = comma ? (int)(comma - column->title) : (int)strlen(column->title);
-        text_out(out, "<th title=\"%s\">%.*s<small>%s%s%s</small></th>", column->meaning, length,
-                 column->title, comma ? comma + 2 : "", comma && *column->unit ? ", " : "", column->unit);
-    }
-    text_out(out, "</tr></thead>\n");
-}
-
-static void group_cells(const Study *study, size_t group, TextOut *out)
-{
-    for (int c = 0; c < STUDY_COLUMNS; c++) {
-        const StudyColumn *column = &study_columns[c];
-        StudySpread spread = study_spread(study, group, column);
-        bool is_best = column->is_best && best_group(study, column) == group;
-        text_out(out, "<td class=\"%s%s\"", is_best ? "best " : "", c == 0 ? "bar" : "");
-        if (c == 0) text_out(out, " style=\"--v:%.4f\"", isnan(spread.mean) ? 0 : spread.mean);
-        text_out(out, ">");
-        value_cell(out, column->kind, spread.mean, column->varies ? spread.deviation : 0);
-        text_out(out, "</td>");
-    }
-}
-
-static void group_name(const Study *study, size_t group, TextOut *out)
-{
-    text_out(out, "<th scope=\"row\"><span class=\"key\" style=\"background:var(--k%zu)\"></span>",
-             group % 10);
-    text_out_html(out, study->groups[group].name);
-    text_out(out, "</th>");
-}
-
-static void folder(const StudyRun *run, TextOut *out)
-{
-    text_out(out, "<span class=\"folder\">");
-    text_out_html(out, run->log.folder);
-    text_out(out, "</span>");
-}
-
-static void run_row(const StudyRun *run, bool with_numbers, TextOut *out)
-{
-    text_out(out, "<tr class=\"run\"><td>");
-    folder(run, out);
-    text_out(out, "</td><td>%lld</td>", (long long)run->log.seed);
-    for (int c = 0; c < STUDY_COLUMNS; c++) {
-        text_out(out, "<td>");
-        if (with_numbers) value_cell(out, study_columns[c].kind, study_columns[c].value(run), 0);
-        text_out(out, "</td>");
-    }
-    text_out(out, "</tr>\n");
-}
-
-static void results(const StudyPage *page, TextOut *out)
-{
-    const Study *study = page->study;
-    text_out(out, "<h2>Results</h2>\n<div class=\"wide\"><table>\n");
-    column_titles(out);
-    text_out(out, "<tbody>\n");
-    for (size_t g = 0; g < study->group_count; g++) {
-        text_out(out, "<tr class=\"group\">");
-        group_name(study, g, out);
-        text_out(out, "<td>%s</td>", study->groups[g].count > 1 ? "mean" : "");
-        group_cells(study, g, out);
-        text_out(out, "</tr>\n");
-        for (size_t i = 0; i < study->run_count; i++) {
-            if (study->runs[i].group == g) run_row(&study->runs[i], study->groups[g].count > 1, out);
-        }
-    }
-    text_out(
-        out,
-        "</tbody></table></div>\n<p class=\"soft\">Runs that differ in their seed alone are one experiment: "
-        "mean \xc2\xb1 standard deviation (n \xe2\x88\x92 1). "
-        "\xe2\x80\x9c"
-        "Best\xe2\x80\x9d is the highest of a run\xe2\x80\x99s validations and so chosen on the very "
-        "pictures "
-        "it is given for; \xe2\x80\x9clast\xe2\x80\x9d is not chosen. ");
-    if (page->panel->timed)
-        text_out(out,
-                 "Latency was measured for this report: the mean of %lld runs on %d thread%s, after %d to "
-                 "warm up, "
-                 "from normalised pictures to classes. ",
-                 (long long)page->panel->timed, page->threads, page->threads > 1 ? "s" : "", 3);
-    text_out(out, "Multiply-adds are counted once (the FLOPs of many papers). "
-                  "\xe2\x80\x93: not known.</p>\n");
-}
-
-/* The colour of the class of that name in the program that makes the report; NULL: it has none. */
-static const unsigned char *class_color(const StudyPage *page, const char *name)
-{
-    const ProgramHeader *header = page->panel->header;
-    for (uint32_t c = 0; c < header->classes.count; c++) {
-        const ProgramClass *class = &program_classes(header)[c];
-        if (!strcmp(program_text(header, class->name), name)) return class->color;
-    }
-    return NULL;
-}
-
-static void class_titles(const StudyPage *page, TextOut *out)
-{
-    text_out(out, "<thead><tr><th>experiment<small>run</small></th><th><div>mIoU</div><i></i></th>");
-    for (size_t c = 0; c < page->study->class_count; c++) {
-        const unsigned char *color = class_color(page, page->study->classes[c]);
-        text_out(out, "<th><div>");
-        text_out_html(out, page->study->classes[c]);
-        text_out(out, "</div><i");
-        if (color) text_out(out, " style=\"background:#%02x%02x%02x\"", color[0], color[1], color[2]);
-        text_out(out, "></i></th>");
-    }
-    text_out(out, "</tr></thead>\n");
-}
-
-static void heat_cell(double value, double deviation, bool is_best, TextOut *out)
-{
-    if (isnan(value)) {
-        text_out(out, "<td>\xe2\x80\x93</td>");
-        return;
-    }
-    text_out(out, "<td class=\"heat%s\" style=\"--v:%.3f\">%.1f", is_best ? " best" : "", value, 100 * value);
-    if (deviation > 0) text_out(out, "<span class=\"dev\">\xc2\xb1 %.1f</span>", 100 * deviation);
-    text_out(out, "</td>");
-}
-
-static bool is_best_class(const Study *study, size_t group, size_t class)
-{
-    double mean = study_iou_spread(study, group, class).mean;
-    for (size_t g = 0; g < study->group_count; g++) {
-        if (study_iou_spread(study, g, class).mean > mean) return false;
-    }
-    return study->group_count > 1 && mean > 0;
-}
-
-static void class_row(const Study *study, size_t group, TextOut *out)
-{
-    text_out(out, "<tr class=\"group\">");
-    group_name(study, group, out);
-    StudySpread spread = study_spread(study, group, &study_columns[0]);
-    heat_cell(spread.mean, spread.deviation, best_group(study, &study_columns[0]) == group, out);
-    for (size_t c = 0; c < study->class_count; c++) {
-        spread = study_iou_spread(study, group, c);
-        heat_cell(spread.mean, spread.deviation, is_best_class(study, group, c), out);
-    }
-    text_out(out, "</tr>\n");
-}
-
-static void class_run_row(const Study *study, const StudyRun *run, TextOut *out)
-{
-    text_out(out, "<tr class=\"run\"><td>");
-    folder(run, out);
-    text_out(out, "</td>");
-    for (size_t c = 0; c <= study->class_count; c++) {
-        double value = c ? study_iou(study, run, c - 1) : run->log.best.miou;
-        text_out(out, isnan(value) ? "<td>\xe2\x80\x93</td>" : "<td>%.1f</td>", 100 * value);
-    }
-    text_out(out, "</tr>\n");
-}
-
-static void classes(const StudyPage *page, TextOut *out)
-{
-    const Study *study = page->study;
-    text_out(out, "<h2>IoU per class, %%</h2>\n");
-    if (!study->class_count) {
-        text_out(out, "<p class=\"soft\">No run was validated.</p>\n");
-        return;
-    }
-    text_out(out, "<div class=\"wide\"><table class=\"classes\">\n");
-    class_titles(page, out);
-    text_out(out, "<tbody>\n");
-    for (size_t g = 0; g < study->group_count; g++) {
-        class_row(study, g, out);
-        for (size_t i = 0; i < study->run_count && study->groups[g].count > 1; i++) {
-            if (study->runs[i].group == g) class_run_row(study, &study->runs[i], out);
-        }
-    }
-    text_out(out, "</tbody></table></div>\n<p class=\"soft\">Of each run\xe2\x80\x99s best validation. "
-                  "\xe2\x80\x93: neither in the labels nor in the predictions; not part of the mean.</p>\n");
-}
-
 /* ---- pictures ---- */
 
 static void picture(const RtEncoded *encoded, const StudyPicture *of, const char *what, TextOut *out)
@@ -361,7 +160,7 @@ static void panel_run(const StudyPage *page, const StudyRun *run, TextOut *out)
     text_out(out, "<div class=\"name\"><b>");
     text_out_html(out, page->study->groups[run->group].name);
     text_out(out, "</b>");
-    folder(run, out);
+    study_page_folder(run, out);
     text_out(out, "</div>\n");
     if (!run->pictures) {
         text_out(out, "<div class=\"why\">");
@@ -468,7 +267,7 @@ static void settings(const Study *study, TextOut *out)
         text_out(out, "<tr><td><b>");
         text_out_html(out, log->program);
         text_out(out, "</b><br>");
-        folder(&study->runs[i], out);
+        study_page_folder(&study->runs[i], out);
         text_out(out, "</td><td>");
         run_data(log, out);
         text_out(out, "</td><td>");
@@ -484,13 +283,13 @@ void study_page(const StudyPage *page, TextOut *out)
 {
     head(page, out);
     introduction(page->study, out);
-    results(page, out);
-    classes(page, out);
+    study_page_tables(page, out);
     text_out(
         out,
         "<h2>Curves</h2>\n<p class=\"soft\">Thin: each run as logged. Thick: the mean over seeds where all "
         "have a value; losses smoothed over a twentieth of the run. Peaks of thin lines far outside the "
-        "thick ones\xe2\x80\x99 range are cut off.</p>\n");
+        "thick ones\xe2\x80\x99 range are cut off; where curves coincide, the last one named is on "
+        "top.</p>\n");
     study_page_charts(page->study, out);
     predictions(page, out);
     settings(page->study, out);

@@ -15,6 +15,10 @@ typedef struct StudyPage {
 } StudyPage;
 
 void study_page(const StudyPage *page, TextOut *out);
+/* The sections of results and of IoU per class. */
+void study_page_tables(const StudyPage *page, TextOut *out);
+/* A run's folder, as the page shows it. */
+void study_page_folder(const StudyRun *run, TextOut *out);
 /* The section of curves: mIoU, each term of the losses, each player's learning rate. */
 void study_page_charts(Study *study, TextOut *out);
 /* A row per run, and of each group of several their mean and deviation. */
