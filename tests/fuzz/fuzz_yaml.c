@@ -29,17 +29,24 @@ static const char *as_file(const uint8_t *bytes, size_t size)
     return path;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+/* One of the two forms that a program with players has. */
+static void load(const uint8_t *bytes, size_t size, bool training)
 {
     Arena *arena = arena_new();
     Diag *diag = diag_new(arena);
-    const char *dirs[] = {"graphs", NULL};
-    ModelOptions options = {.height = 64, .width = 96, .graph_dirs = dirs};
+    const char *dirs[] = {"graphs", "graphs/programs", NULL};
+    ModelOptions options = {.height = 64, .width = 96, .graph_dirs = dirs, .training = training};
     const Model *model = model_load(arena, diag, as_file(bytes, size), &options);
     /* Either a model or a reason, and never both. */
     if (!model != diag_failed(diag)) abort();
     if (model && graph_fault(model->graph)) abort();
     if (strlen(diag_text(diag)) > 200000) abort();
     arena_free(arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    load(bytes, size, false);
+    load(bytes, size, true);
     return 0;
 }
