@@ -98,7 +98,7 @@ int lower_storage(Lowering *l, Storage *storage, BufferRole role);
 /* Index of an element in its storage. */
 Expr *place_index(Lowering *l, const Place *place, const Coord *at);
 
-/* Kernels with loops of their own, in lower_layout.c and lower_reduce.c. */
+/* Kernels with loops of their own, in lower_reduce.c and lower_pack.c. */
 void lower_softmax_kernel(Lowering *l, const Node *node);
 void lower_loss_kernel(Lowering *l, const Node *node);  /* loss_pass */
 void lower_element_sums(Lowering *l, const Node *node); /* element_sums */
