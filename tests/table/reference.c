@@ -4,6 +4,8 @@
 #include <string.h>
 
 static ReferenceRule *const rules[OP_COUNT] = {
+    [OP_CONSTANT] = reference_constant,
+    [OP_CLIP_FACTOR] = reference_clip_factor,
     [OP_CONV2D] = reference_conv2d,
     [OP_CONV_TRANSPOSE2D] = reference_conv_transpose2d,
     [OP_LINEAR] = reference_linear,
@@ -101,10 +103,6 @@ Tensor *reference_run(Arena *arena, const Graph *graph, SourceFill *fill, void *
         Tensor *out = &values[node->id];
         out->type = node->type;
         out->data = ARENA_ARRAY(arena, double, type_elements(node->type));
-        if (node->op == OP_CONSTANT) {
-            out->data[0] = node_float(node, A_VALUE);
-            continue;
-        }
         if (node->op == OP_INPUT || node->op == OP_PARAM) {
             read_source(arena, node, fill, context, out);
             continue;

@@ -42,9 +42,9 @@ ReferenceRule reference_global_avg_pool, reference_softmax, reference_log_softma
 ReferenceRule reference_cross_entropy, reference_focal, reference_dice, reference_bce_with_logits,
     reference_mse, reference_entropy, reference_entropy_map;
 ReferenceRule reference_concat, reference_slice, reference_pad, reference_copy;
-ReferenceRule reference_batch_norm, reference_prelu, reference_relu, reference_leaky_relu, reference_sigmoid,
-    reference_affine, reference_rsqrt, reference_add, reference_sub, reference_mul, reference_div,
-    reference_scale_shift;
+ReferenceRule reference_constant, reference_clip_factor, reference_batch_norm, reference_prelu,
+    reference_relu, reference_leaky_relu, reference_sigmoid, reference_affine, reference_rsqrt, reference_add,
+    reference_sub, reference_mul, reference_div, reference_scale_shift;
 ReferenceRule reference_cross_entropy, reference_focal, reference_dice, reference_bce_with_logits,
     reference_mse, reference_entropy, reference_entropy_map;
 ReferenceRule reference_sum_to, reference_expand, reference_mean, reference_l1, reference_l1_grad,

@@ -4,6 +4,19 @@
 
 #include <math.h>
 
+void reference_constant(const Node *node, const Tensor *in, Tensor *out)
+{
+    (void)in;
+    out->data[0] = node_float(node, A_VALUE);
+}
+
+/* Of the sum of squares; as torch.nn.utils.clip_grad_norm_. */
+void reference_clip_factor(const Node *node, const Tensor *in, Tensor *out)
+{
+    for (int64_t i = 0; i < type_elements(out->type); i++)
+        out->data[i] = fmin(1, node_float(node, A_VALUE) / (sqrt(in[0].data[i]) + 1e-6));
+}
+
 /* ---- one input ----------------------------------------------------------------------------------- */
 
 void reference_relu(const Node *node, const Tensor *in, Tensor *out)

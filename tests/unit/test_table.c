@@ -135,12 +135,14 @@ END_TEST
 
 /* ---- coverage ------------------------------------------------------------------------------------ */
 
-/* Sources compute nothing; the others are made by layout.c around convolutions, and of losses, and are run by
- * their cases. */
+/* Sources compute nothing; optimisers have test_optimizer.c; the others are made by layout.c around
+ * convolutions, and of losses, and are run by their cases. */
 static bool needs_no_case(Op op)
 {
     bool of_a_loss = op >= OP_PIXEL_LOSS && op <= OP_ENTROPY_SLOPE;
-    return op_info(op)->class == CLASS_SOURCE || op == OP_RELAYOUT || op == OP_PACK_FILTER || of_a_loss;
+    OpClass class = op_info(op)->class;
+    return class == CLASS_SOURCE || class == CLASS_OPTIMIZER || op == OP_RELAYOUT || op == OP_PACK_FILTER ||
+           of_a_loss;
 }
 
 START_TEST(every_operator_has_cases_and_a_reference)
@@ -157,14 +159,15 @@ START_TEST(every_operator_has_cases_and_a_reference)
 END_TEST
 
 /* Every attribute of a public operator is set to something by some case: an attribute that nobody sets is
- * not tested. momentum changes nothing at inference, init only what an untrained network starts from. */
+ * not tested. momentum and statistics change nothing at inference (test_gradient.c has them), init only what
+ * an untrained network starts from. */
 START_TEST(every_attribute_is_set_by_some_case)
 {
     for (Op op = 0; op < OP_COUNT; op++) {
         const OpInfo *info = op_info(op);
         for (int k = 0; k < info->n_attrs && !needs_no_case(op); k++) {
             const char *name = attr_info(info->attrs[k].name)->name;
-            bool set = info->attrs[k].name == A_MOMENTUM;
+            bool set = info->attrs[k].name == A_MOMENTUM || info->attrs[k].name == A_STATISTICS;
             for (int i = 0; i < n_cases; i++)
                 if (strcmp(cases[i].op, info->name) == 0 && strstr(cases[i].attrs, name)) set = true;
             ck_assert_msg(set, "no case of %s sets %s", info->name, name);
