@@ -362,6 +362,16 @@ static RtStatus open_logs(TrainRun *run, RtError *err)
     return status ? status : tensorboard_open(&run->board, run->wish.folder, iteration, err);
 }
 
+static RtStatus open_validation(TrainRun *run, RtError *err)
+{
+    if (!*run->state.validation) return RT_OK;
+    RtStatus status = evaluation_open(&run->evaluation, run->program->header, run->state.validation, err);
+    const DataSet *set = &run->evaluation.set;
+    for (size_t i = 0; i < set->missing_count && !status; i++)
+        note(run, "validation: left out: %s", set->missing[i]);
+    return status;
+}
+
 /* What takes no time, and what the user most likely got wrong, comes first. */
 static RtStatus open_all(TrainRun *run, RtError *err)
 {
@@ -373,8 +383,7 @@ static RtStatus open_all(TrainRun *run, RtError *err)
     if (!status) status = check_data_options(run, err);
     if (!status) status = set_tunables(run, err);
     if (!status) status = open_sets(run, err);
-    if (!status && *run->state.validation)
-        status = evaluation_open(&run->evaluation, run->program->header, run->state.validation, err);
+    if (!status) status = open_validation(run, err);
     if (!status) status = open_logs(run, err);
     checkpoint_close(&run->from);
     if (!status) status = open_loader(run, err);

@@ -89,12 +89,15 @@ static double loss_of(const Training *training, const ProgramPlayer *player)
     return NAN;
 }
 
-static RtStatus warn(TrainRun *run, const ProgramPlayer *player, HealthState state, RtError *err)
+/* Each time in the log, once to the caller. */
+static RtStatus warn(TrainRun *run, int index, HealthState state, RtError *err)
 {
+    const ProgramPlayer *player = &training_players(run->training.header)[index];
     char text[400];
     snprintf(text, sizeof text, "player %.100s is %s", program_text(run->training.header, player->name),
              health_text(state));
-    run->note(run->context, text);
+    if (!(run->warned[index] & 1u << state)) run->note(run->context, text);
+    run->warned[index] |= 1u << state;
     train_log_begin(&run->log, "warning", run->training.iteration);
     json_out_text(&run->log.json, "text", text);
     return train_log_end(&run->log, err);
@@ -109,7 +112,7 @@ static RtStatus watch_health(TrainRun *run, RtError *err)
         const ProgramPlayer *player = &training_players(training->header)[i];
         if (training->iteration <= player->from) continue;
         HealthState state = health_note(&run->health[i], loss_of(training, player));
-        if (state != HEALTH_WELL) status = warn(run, player, state, err);
+        if (state != HEALTH_WELL) status = warn(run, i, state, err);
     }
     return status;
 }

@@ -59,6 +59,7 @@ typedef struct TrainRun {
     SegrtSession *predicting; /* opened by the first validation */
     Evaluation evaluation;    /* when there is a validation set */
     Health health[TRAINING_MOST_PLAYERS];
+    unsigned warned[TRAINING_MOST_PLAYERS]; /* states (bits) that were told already */
     double seconds, waited; /* spent in steps, and of that for the loader, since the last line of the log */
     int64_t steps;          /* since then */
     double images_per_second, wait_share; /* as the log last said */

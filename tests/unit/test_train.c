@@ -353,6 +353,53 @@ START_TEST(training_begins_from_weights)
 }
 END_TEST
 
+/* The other way: the file's names have something before the network's. */
+START_TEST(names_longer_than_the_networks)
+{
+    static const float bias[4] = {0, 0, 9, 0}, weight[12] = {0};
+    const WeightsPart parts[] = {{"net.head.bias", WEIGHT_F32, 1, (const int64_t[]){4}, bias},
+                                 {"net.head.weight", WEIGHT_F32, 4, (const int64_t[]){4, 3, 1, 1}, weight}};
+    ck_assert_int_eq(weights_write(scratch_path(&scratch, "w.safetensors"), parts, 2, NULL, 0, NULL), RT_OK);
+    ck_assert_int_eq(CALL("eval", "--data", VAL, "--weights", "w.safetensors", "--json"), RT_OK);
+    HAS(out, "\"name\": \"thing2\",\n      \"iou\": 0.2");
+}
+END_TEST
+
+START_TEST(what_is_no_weight_must_be_there)
+{
+    static const float bias[4] = {0};
+    const WeightsPart part = {"head.bias", WEIGHT_F32, 1, (const int64_t[]){4}, bias};
+    const WeightsText text = {WEIGHTS_OUTSIDE_KEY, "head.bias\nghost"};
+    ck_assert_int_eq(weights_write(scratch_path(&scratch, "w.safetensors"), &part, 1, &text, 1, NULL), RT_OK);
+    ck_assert_int_eq(CALL("eval", "--data", VAL, "--weights", "w.safetensors"), RT_BAD_INPUT);
+    HAS(err, "w.safetensors: its metadata speaks of a tensor ghost, which is not there");
+}
+END_TEST
+
+START_TEST(a_part_is_not_enough_to_predict)
+{
+    static const float bias[4] = {0};
+    const WeightsPart part = {"bias", WEIGHT_F32, 1, (const int64_t[]){4}, bias};
+    ck_assert_int_eq(weights_write(scratch_path(&scratch, "w.safetensors"), &part, 1, NULL, 0, NULL), RT_OK);
+    ck_assert_int_eq(CALL("eval", "--data", VAL, "--weights", "w.safetensors"), RT_BAD_INPUT);
+    HAS(err, "missing in the file:\n  weight");
+}
+END_TEST
+
+START_TEST(a_discriminator_that_learns_nothing_is_told)
+{
+    /* The critic follows a mean that it reaches, so that its loss becomes and stays 0. */
+    scratch_write(&scratch, "one/a.png", "");
+    scratch_picture(&scratch, "one/a.png", 16, 8, 3, 100, 100);
+    ck_assert_int_eq(
+        CALL("train", "--data", SOURCE, "--data", "target=images:one", "--out", "run", "--iterations", "600"),
+        RT_OK);
+    HAS(err, "note: player critic is saturated");
+    read_file("run/log.jsonl", out, sizeof out);
+    HAS(out, "{\"event\": \"warning\", \"iteration\": ");
+}
+END_TEST
+
 START_TEST(strange_weights_are_refused)
 {
     static const float bias[4] = {0};
@@ -576,6 +623,10 @@ Suite *train_suite(void)
     tcase_add_test(tests, a_truncated_checkpoint_is_refused);
     tcase_add_test(tests, weights_are_no_checkpoint);
     tcase_add_test(tests, training_begins_from_weights);
+    tcase_add_test(tests, names_longer_than_the_networks);
+    tcase_add_test(tests, what_is_no_weight_must_be_there);
+    tcase_add_test(tests, a_part_is_not_enough_to_predict);
+    tcase_add_test(tests, a_discriminator_that_learns_nothing_is_told);
     tcase_add_test(tests, strange_weights_are_refused);
     tcase_add_test(tests, not_a_number_stops_the_run);
     tcase_add_test(tests, a_signal_saves);

@@ -29,7 +29,7 @@ ends()
 # What a run computed: its log without what the clock says, and without the lines that speak of beginnings and ends.
 numbers()
 {
-    sed -n -e 's/, "seconds".*//' -e '/"event": "\(step\|validation\)"/p' "$1/log.jsonl"
+    sed -n -e 's/, "seconds.*//' -e '/"event": "\(step\|validation\)"/p' "$1/log.jsonl"
 }
 
 cat >small.yaml <<END
