@@ -117,8 +117,10 @@ Expr *loss_gradient_lower(Lowering *l, const Node *node, const Coord *at)
 {
     LoopBuilder *b = l->b;
     LossForm f = loss_form(node->in[0]);
-    Expr *c = coord_channel(l, at), *sum = NULL;
+    Expr *c = coord_channel(l, at), *sum = NULL, *zero = expr_int(b, 0);
     Expr *start = expr_int(b, f.gradient_start);
+    bool spare = at->block > 1 && f.c % at->block; /* lanes past the last channel have no piece */
+    Expr *guard = spare ? expr_op2(b, EXPR_LT, c, expr_int(b, f.c)) : NULL;
     for (int part = 3; part >= (f.resized ? 0 : 3); part--) {
         Expr *row = expr_add(b, at->y, expr_int(b, part < 2)), *column = at->x;
         column = expr_add(b, column, expr_int(b, part % 2 == 0));
@@ -131,7 +133,8 @@ Expr *loss_gradient_lower(Lowering *l, const Node *node, const Coord *at)
             line = expr_add(b, expr_scale(b, line, f.h), row);
         }
         Expr *index = expr_add(b, expr_add(b, expr_scale(b, line, f.columns), column), start);
-        Expr *piece = element(l, node->in[0], index);
+        Coord in = {.block = 1, .n = zero, .cb = index, .lane = zero, .y = zero, .x = zero};
+        Expr *piece = lower_value_if(l, node->in[0], &in, guard);
         sum = sum ? expr_op2(b, EXPR_ADD, sum, piece) : piece;
     }
     return sum;
