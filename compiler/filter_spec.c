@@ -49,7 +49,7 @@ FilterShape filter_shape(int64_t run, int64_t runs, int64_t blocks, int block, b
 {
     FilterShape best = {1, 1};
     double best_cost = 1e300;
-    int room = target->registers - (target->broadcast_operand ? 0 : 1);
+    int room = target->registers - (target->broadcast_operand ? 1 : 2);
     for (int vectors = 1; vectors <= 4; vectors++) {
         if (blocks % vectors) continue;
         for (int values = 1; values * vectors + vectors <= room && values <= block; values++) {

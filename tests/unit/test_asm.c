@@ -8,19 +8,26 @@
 #include <string.h>
 
 static const struct {
-    const char *name, *inputs, *attrs;
+    const char *name, *op, *inputs, *attrs;
 } convolutions[] = {
-    {"direct", "1,24,33,64", "filters: 64, kernel: 5, padding: 2"},
-    {"direct, 3 vectors", "1,24,33,63", "filters: 48, kernel: 5, padding: 2"},
-    {"direct, 19 classes", "1,64,33,65", "filters: 19, kernel: 1"},
-    {"1x1", "1,128,32,64", "filters: 256, kernel: 1"},
-    {"strided", "1,64,33,65", "filters: 128, kernel: 5, stride: 2, padding: 2"},
-    {"stem", "1,3,64,128", "filters: 64, kernel: 7, stride: 2, padding: 3"},
-    {"dilated", "1,24,33,65", "filters: 32, kernel: 3, padding: 4, dilation: 4"},
-    {"narrow", "1,64,7,5", "filters: 32, kernel: 1"},
-    {"winograd", "1,64,32,64", "filters: 64, kernel: 3, padding: 1"},
-    {"winograd, stride 2", "1,64,32,64", "filters: 128, kernel: 3, stride: 2, padding: 1"},
-    {"winograd, few tiles", "1,512,8,8", "filters: 512, kernel: 3, padding: 1"},
+    {"direct", "conv2d", "1,24,33,64", "filters: 64, kernel: 5, padding: 2"},
+    {"direct, 3 vectors", "conv2d", "1,24,33,63", "filters: 48, kernel: 5, padding: 2"},
+    {"direct, 19 classes", "conv2d", "1,64,33,65", "filters: 19, kernel: 1"},
+    {"1x1", "conv2d", "1,128,32,64", "filters: 256, kernel: 1"},
+    {"strided", "conv2d", "1,64,33,65", "filters: 128, kernel: 5, stride: 2, padding: 2"},
+    {"stem", "conv2d", "1,3,64,128", "filters: 64, kernel: 7, stride: 2, padding: 3"},
+    {"dilated", "conv2d", "1,24,33,65", "filters: 32, kernel: 3, padding: 4, dilation: 4"},
+    {"narrow", "conv2d", "1,64,7,5", "filters: 32, kernel: 1"},
+    {"winograd", "conv2d", "1,64,32,64", "filters: 64, kernel: 3, padding: 1"},
+    {"winograd, stride 2", "conv2d", "1,64,32,64", "filters: 128, kernel: 3, stride: 2, padding: 1"},
+    {"winograd, few tiles", "conv2d", "1,512,8,8", "filters: 512, kernel: 3, padding: 1"},
+    {"weight gradient", "conv2d_grad_filter", "1,64,16,32; 1,64,16,32", "kernel: 3, padding: 1"},
+    {"weight gradient, 3 vectors", "conv2d_grad_filter", "1,48,16,32; 1,64,16,32", "kernel: 3, padding: 1"},
+    {"weight gradient, 2 vectors", "conv2d_grad_filter", "1,32,16,32; 1,64,16,32", "kernel: 1"},
+    {"weight gradient, 1 vector", "conv2d_grad_filter", "1,8,16,32; 1,64,8,16",
+     "kernel: 3, stride: 2, padding: 1"},
+    {"weight gradient of the stem", "conv2d_grad_filter", "1,3,32,64; 1,64,16,32",
+     "kernel: 7, stride: 2, padding: 3"},
 };
 enum { N_CONVOLUTIONS = sizeof convolutions / sizeof *convolutions };
 
@@ -107,7 +114,7 @@ START_TEST(sums_of_taps_stay_in_registers)
 {
     for (int i = 0; i < N_CONVOLUTIONS; i++) {
         Arena *arena = arena_new();
-        Case c = {.op = "conv2d", .inputs = convolutions[i].inputs, .attrs = convolutions[i].attrs};
+        Case c = {.op = convolutions[i].op, .inputs = convolutions[i].inputs, .attrs = convolutions[i].attrs};
         Graph *graph = case_graph(arena, diag_new(arena), &c);
         ck_assert_ptr_nonnull(graph);
         const Build *build = build_graph(arena, graph, &(BuildOptions){.cpu = processors[_i]});
