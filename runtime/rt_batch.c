@@ -44,7 +44,9 @@ RtStatus batch_flush(Batch *batch, RtError *err)
     if (!filled) return RT_OK;
     clear_rest(batch);
     batch->filled = 0;
+    double start = session_clock();
     RtStatus status = segrt_run(batch->session, err);
+    if (batch->runs++) batch->seconds += session_clock() - start;
     for (int64_t slot = 0; slot < filled && !status; slot++)
         status = batch->done(batch->context, batch->items[slot], slot, err);
     return status;

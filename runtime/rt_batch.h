@@ -21,7 +21,9 @@ typedef struct Batch {
     BatchDoneFn *done;
     void *context;
     int64_t size, filled;
-    size_t *items; /* size of them: what the slots hold */
+    size_t *items;  /* size of them: what the slots hold */
+    double seconds; /* spent in runs after the first, which also prepares the weights */
+    int64_t runs;   /* all of them */
 } Batch;
 
 RtStatus batch_open(Batch *batch, SegrtSession *session, BatchDoneFn *done, void *context, RtError *err);

@@ -80,7 +80,7 @@ static Frame make_frame(const Chart *chart, RtArena *arena, TextOut *out)
         include_line(chart->lines[i].series, &x, chart->lines[i].weight == CHART_THIN ? &thin : &thick);
     if (thick.least > thick.most) thick = thin;
     double room = (thick.most - thick.least) * THIN_SHARE;
-    if (room > 0) {
+    if (room > 0 && thin.least <= thin.most) {
         include(&thick, fmax(thin.least, thick.least - room));
         include(&thick, fmin(thin.most, thick.most + room));
     }

@@ -118,6 +118,7 @@ static RtStatus eval_all(Evaluation *eval, RtError *err)
     for (int64_t slot = 0; eval->pictures && slot < batch.size; slot++) image_free(&eval->pictures[slot]);
     rt_free(eval->labels);
     rt_free(eval->pictures);
+    eval->seconds_per_image = batch.seconds / (double)((batch.runs - 1) * batch.size);
     batch_close(&batch);
     return status;
 }

@@ -35,8 +35,9 @@ typedef struct Evaluation {
     Metrics metrics; /* of the last run */
     LabelSizes sizes;
     size_t done, failed;
-    int64_t unknown;        /* pixels whose colour is none of the encoding's */
-    const CrfSettings *crf; /* post-processing, to be set after evaluation_open; NULL: none */
+    double seconds_per_image; /* spent in predicting; NaN when one batch was enough */
+    int64_t unknown;          /* pixels whose colour is none of the encoding's */
+    const CrfSettings *crf;   /* post-processing, to be set after evaluation_open; NULL: none */
     /* While it runs: */
     SegrtSession *session;
     RtLabels *labels;  /* by slot of the batch: what waits for its prediction */

@@ -356,13 +356,16 @@ static RtStatus read_file(RunLog *log, const char *path, RtError *err)
 
 static void set_unknown(RunLog *log)
 {
-    double *const numbers[] = {&log->iterations, &log->batch,         &log->accumulate,
-                               &log->height,     &log->width,         &log->threads,
-                               &log->parameters, &log->multiply_adds, &log->planned_bytes,
-                               &log->peak_bytes, &log->best.miou,     &log->best.accuracy,
-                               &log->last.miou,  &log->last.accuracy, &log->seconds_per_image};
+    double *const numbers[] = {&log->iterations,    &log->batch,
+                               &log->height,        &log->width,
+                               &log->threads,       &log->parameters,
+                               &log->multiply_adds, &log->planned_bytes,
+                               &log->peak_bytes,    &log->best.miou,
+                               &log->best.accuracy, &log->last.miou,
+                               &log->last.accuracy, &log->seconds_per_image};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) *numbers[i] = (double)NAN;
     for (int c = 0; c < RUN_LOG_CLASSES; c++) log->best.iou[c] = log->last.iou[c] = (double)NAN;
+    log->accumulate = 1;
     log->program = log->validation = log->weights = "";
 }
 

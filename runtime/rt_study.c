@@ -168,6 +168,8 @@ static RtStatus add_run(Study *study, const char *folder, RtError *err)
         run_log_close(&run->log);
         return status;
     }
+    bool is_like_first = !strcmp(run->log.validation, study->runs[0].log.validation);
+    study->same_validation = is_like_first && (!study->run_count || study->same_validation);
     find_group(study, study->run_count++);
     add_classes(study, &run->log);
     return RT_OK;

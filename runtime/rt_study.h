@@ -32,7 +32,8 @@ typedef struct StudyGroup {
 typedef struct Study {
     RtArena arena;
     size_t run_count, group_count, class_count;
-    StudyRun *runs; /* those of a group together */
+    bool same_validation; /* all runs were validated on one set: their mIoU may be compared */
+    StudyRun *runs;       /* those of a group together */
     StudyGroup *groups;
     const char *classes[RUN_LOG_CLASSES]; /* in the order of the first run that has them */
 } Study;

@@ -3,6 +3,7 @@
 #include "rt_chart.h"
 #include "rt_study_page.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -134,7 +135,9 @@ static void draw_named(Study *study, const char *what, Subject subject, TextOut 
 
 void study_page_charts(Study *study, TextOut *out)
 {
-    text_out(out, "<div class=\"charts\">\n");
+    /* The more thin lines lie upon each other, the fainter each. */
+    double faint = fmax(0.07, fmin(0.3, 1.8 / (double)study->run_count));
+    text_out(out, "<div class=\"charts\" style=\"--thin:%.2f\">\n", faint);
     draw(study,
          &(Subject){.title = "mIoU on the validation set, %",
                     .is_percent = true,

@@ -40,14 +40,16 @@ static const char *const style[] = {
     "tr.run td:first-child{padding-left:25px}\n",
     ".dev{color:var(--soft);font-size:.87em}.best{font-weight:700;color:var(--good)}.best "
     ".dev{font-weight:400}"
-    ".key{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:9px}"
+    ".key{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:9px}.key.again{border:"
+    "3px solid;background:none}"
     "td.num{padding-right:0}td.pm{padding-left:5px;text-align:left}"
     "thead th[colspan]{padding-right:0;text-align:center}th "
     ".folder{display:block;margin-left:19px;font-weight:400;color:var(--soft);line-height:1.3}\n"
     "table.classes th,table.classes td{padding:4px 5px;text-align:center}table.classes{width:auto}"
     "table.classes th:first-child,table.classes td:first-child{text-align:left;padding-right:20px}"
     "table.classes td{min-width:40px}"
-    "table.classes tr.run td:first-child{padding-left:26px}"
+    "table.classes tr.run td{padding-top:1px;padding-bottom:2px}table.classes tr.run "
+    "td:first-child{padding-left:25px}"
     "table.classes thead th{height:108px;position:relative;min-width:42px}"
     "table.classes thead div{writing-mode:vertical-rl;transform:rotate(180deg);margin:0 auto;text-align:left}"
     "table.classes thead i{display:block;width:22px;height:8px;border-radius:2px;margin:5px auto 2px}"
@@ -59,7 +61,7 @@ static const char *const style[] = {
     ".chart .title{font-size:15px;font-weight:600;fill:var(--ink)}.chart .of{font-size:12px;font-weight:400;"
     "fill:var(--soft)}.chart .power{font-size:9px}\n"
     ".grid{stroke:var(--rule)}.axis{stroke:var(--soft)}.chart path{fill:none;stroke-linejoin:round;"
-    "stroke-linecap:round}.thin{stroke-width:1;opacity:.3}.thick{stroke-width:2.1}"
+    "stroke-linecap:round}.thin{stroke-width:1;opacity:var(--thin)}.thick{stroke-width:2.1}"
     ".chart .dashed{stroke-dasharray:5 4}.chart .dot{stroke:var(--paper);stroke-width:1}\n"
     ".k0{stroke:var(--k0);fill:var(--k0)}.k1{stroke:var(--k1);fill:var(--k1)}.k2{stroke:var(--k2);fill:var(--"
     "k2)}"
@@ -101,16 +103,14 @@ static void head(const StudyPage *page, TextOut *out)
 /* "6 runs of 3 experiments", and what they were validated on when it is the same for all. */
 static void introduction(const Study *study, TextOut *out)
 {
-    const char *validation = study->runs[0].log.validation;
-    bool is_same = *validation;
-    for (size_t i = 1; i < study->run_count; i++)
-        is_same = is_same && !strcmp(validation, study->runs[i].log.validation);
     text_out(out, "<h1>Training report</h1>\n<p class=\"soft\">%zu run%s of %zu experiment%s",
              study->run_count, study->run_count > 1 ? "s" : "", study->group_count,
              study->group_count > 1 ? "s" : "");
-    if (is_same) {
+    if (!study->same_validation && study->class_count) {
+        text_out(out, ", not all validated on the same set: their mIoU are not to be compared");
+    } else if (*study->runs[0].log.validation) {
         text_out(out, ", validated on <code>");
-        text_out_html(out, validation);
+        text_out_html(out, study->runs[0].log.validation);
         text_out(out, "</code>");
     }
     text_out(out, "</p>\n");
@@ -184,7 +184,7 @@ static void predictions(const StudyPage *page, TextOut *out)
     }
     text_out(out, "<p class=\"soft\">%zu pictures, spread evenly over <code>", panel->count);
     text_out_html(out, panel->spec);
-    text_out(out, "</code>; each run with its best weights.</p>\n");
+    text_out(out, "</code>; each run with its best weights (its last, if nothing was validated).</p>\n");
     color_legend(panel, out);
     text_out(out,
              "<div class=\"panel\" style=\"grid-template-columns:minmax(110px,170px) "

@@ -1,4 +1,5 @@
 /* Tables of rt_study_page.h: results and costs, IoU per class. */
+#include "rt_chart.h"
 #include "rt_program.h"
 #include "rt_study_page.h"
 
@@ -25,7 +26,7 @@ static void value_cells(const StudyColumn *column, double value, double deviatio
     text_out(out, "</td>");
 }
 
-/* The group that the column is greatest of; SIZE_MAX unless there are several to choose from. */
+/* The group that the column is greatest of; SIZE_MAX unless there are several that may be compared. */
 static size_t best_group(const Study *study, const StudyColumn *column)
 {
     size_t best = SIZE_MAX;
@@ -34,7 +35,7 @@ static size_t best_group(const Study *study, const StudyColumn *column)
         double mean = study_spread(study, g, column).mean;
         if (mean > most) most = mean, best = g;
     }
-    return study->group_count > 1 ? best : SIZE_MAX;
+    return study->group_count > 1 && study->same_validation ? best : SIZE_MAX;
 }
 
 static void column_titles(TextOut *out)
@@ -72,8 +73,9 @@ static const StudyRun *only_run(const Study *study, size_t group)
 
 static void group_name(const Study *study, size_t group, TextOut *out)
 {
-    text_out(out, "<th scope=\"row\"><span class=\"key\" style=\"background:var(--k%zu)\"></span>",
-             group % 10);
+    bool is_again = group / CHART_COLORS % 2;
+    text_out(out, "<th scope=\"row\"><span class=\"key%s\" style=\"%s:var(--k%zu)\"></span>",
+             is_again ? " again" : "", is_again ? "border-color" : "background", group % CHART_COLORS);
     text_out_html(out, study->groups[group].name);
     if (only_run(study, group)) study_page_folder(only_run(study, group), out);
     text_out(out, "</th>");
@@ -172,7 +174,7 @@ static bool is_best_class(const Study *study, size_t group, size_t class)
     for (size_t g = 0; g < study->group_count; g++) {
         if (study_iou_spread(study, g, class).mean > mean) return false;
     }
-    return study->group_count > 1 && mean > 0;
+    return study->group_count > 1 && study->same_validation && mean > 0;
 }
 
 static void class_row(const Study *study, size_t group, TextOut *out)

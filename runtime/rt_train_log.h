@@ -4,7 +4,7 @@
  *   {"event": "step", "iteration": 20, "terms": {NAME: value}, "lr": {PLAYER: rate}, "tunables": {NAME:
  * value}, "seconds": …, "images_per_second": …, "loader_wait": …}
  *   {"event": "validation", "iteration": 100, "miou": 0.31, "classes_counted": 19, "pixel_accuracy": …,
- *    "best": true, "iou": {CLASS: 0.9 or null}}
+ *    "best": true, "iou": {CLASS: 0.9 or null}, "seconds_per_image": …}
  *   {"event": "warning", "iteration": 200, "text": …}
  *   {"event": "resume", "iteration": 50, …}, {"event": "end", "iteration": 100, "reason": "done"}
  *

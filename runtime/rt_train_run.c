@@ -174,6 +174,7 @@ static RtStatus log_validation(TrainRun *run, double score, int counted, bool is
         json_out_number(json, name, metrics_iou(&eval->metrics, c, &iou) ? iou : NAN);
     }
     json_out_close(json);
+    json_out_number(json, "seconds_per_image", eval->seconds_per_image);
     return train_log_end(&run->log, err);
 }
 
