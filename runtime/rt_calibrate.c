@@ -17,27 +17,6 @@ static int64_t count_of(const CalibrationStatistic *statistic)
     return program_elements(statistic->tensor);
 }
 
-static bool ends_in(const char *text, const char *end)
-{
-    const size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && !strcmp(text + length - tail, end);
-}
-
-/* The mean that stands beside a variance: "x.running_mean" for "x.running_var". */
-static int find_partner(const Calibration *calibration, int index)
-{
-    static const char var[] = "running_var", mean[] = "running_mean";
-    const ProgramHeader *header = calibration->training->header;
-    const char *name = program_text(header, calibration->statistics[index].tensor->name);
-    if (!ends_in(name, var)) return -1;
-    const size_t stem = strlen(name) - (sizeof var - 1);
-    for (int i = 0; i < calibration->count; i++) {
-        const char *other = program_text(header, calibration->statistics[i].tensor->name);
-        if (!strncmp(other, name, stem) && !strcmp(other + stem, mean)) return i;
-    }
-    return -1;
-}
-
 static RtStatus add_statistic(Calibration *calibration, const ProgramTensor *tensor, RtError *err)
 {
     CalibrationStatistic *statistic = &calibration->statistics[calibration->count++];
@@ -45,8 +24,7 @@ static RtStatus add_statistic(Calibration *calibration, const ProgramTensor *ten
     size_t count = (size_t)count_of(statistic);
     statistic->old = rt_alloc(count * sizeof *statistic->old);
     statistic->sum = rt_alloc(count * sizeof *statistic->sum);
-    statistic->square = rt_alloc(count * sizeof *statistic->square);
-    if (!statistic->old || !statistic->sum || !statistic->square)
+    if (!statistic->old || !statistic->sum)
         return rt_fail(err, RT_MACHINE, "no memory for running statistics");
     memcpy(statistic->old, values_of(calibration, statistic), count * sizeof *statistic->old);
     return RT_OK;
@@ -78,8 +56,6 @@ RtStatus calibration_open(Calibration *calibration, Training *training, RtError 
         if (tensor->role == ROLE_PARAMETER && tensor->statistic)
             status = add_statistic(calibration, tensor, err);
     }
-    for (int i = 0; i < calibration->count && !status; i++)
-        calibration->statistics[i].partner = find_partner(calibration, i);
     if (!status && !calibration->count)
         status = rt_fail(err, RT_USAGE, "%s has no batch_norm with running statistics: nothing to calibrate",
                          program_text(header, header->name));
@@ -154,36 +130,20 @@ RtStatus calibration_add(Calibration *calibration, const float *const *images, R
     for (int i = 0; i < calibration->count; i++) {
         CalibrationStatistic *statistic = &calibration->statistics[i];
         const float *values = values_of(calibration, statistic);
-        for (int64_t k = 0; k < count_of(statistic); k++) {
-            statistic->sum[k] += (double)values[k];
-            statistic->square[k] += (double)values[k] * (double)values[k];
-        }
+        for (int64_t k = 0; k < count_of(statistic); k++) statistic->sum[k] += (double)values[k];
     }
     return RT_OK;
-}
-
-static double average(double sum, const Calibration *calibration)
-{
-    return sum / (double)calibration->batches;
 }
 
 int calibration_finish(Calibration *calibration)
 {
     int changed = 0;
     for (int i = 0; i < calibration->count && calibration->batches; i++) {
-        const CalibrationStatistic *statistic = &calibration->statistics[i], *mean = NULL;
+        const CalibrationStatistic *statistic = &calibration->statistics[i];
+        const double scale = 1 / (statistic->share * (double)calibration->batches);
         float *values = values_of(calibration, statistic);
         if (statistic->is_frozen) continue;
-        if (statistic->partner >= 0) mean = &calibration->statistics[statistic->partner];
-        for (int64_t k = 0; k < count_of(statistic); k++) {
-            double value = average(statistic->sum[k], calibration) / statistic->share;
-            if (mean && !mean->is_frozen) {
-                double middle = average(mean->sum[k], calibration) / mean->share;
-                double square = average(mean->square[k], calibration) / (mean->share * mean->share);
-                if (square > middle * middle) value += square - middle * middle;
-            }
-            values[k] = (float)value;
-        }
+        for (int64_t k = 0; k < count_of(statistic); k++) values[k] = (float)(statistic->sum[k] * scale);
         changed++;
     }
     session_parameters_set(calibration->training->session);
@@ -195,7 +155,6 @@ void calibration_close(Calibration *calibration)
     for (int i = 0; i < calibration->count; i++) {
         rt_free(calibration->statistics[i].old);
         rt_free(calibration->statistics[i].sum);
-        rt_free(calibration->statistics[i].square);
     }
     rt_free(calibration->statistics);
     rt_free(calibration->labels);

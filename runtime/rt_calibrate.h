@@ -6,9 +6,9 @@
  * 1, and later ones start from 0. Statistics that don't change from their old values are left as they were
  * (frozen ones).
  *
- * Over all batches, the mean is that of the batches' means; the variance is the mean of the batches'
- * (unbiased) variances plus the variance of their means, since pictures differ more between batches than
- * within a few.
+ * The result is the mean over batches, of means and of (unbiased) variances alike, as PyTorch's batch_norm
+ * with momentum None has it. The variance of the means is not added: the network was trained with what single
+ * batches vary by, and it made predictions a little worse wherever it was tried.
  *
  * The cost: a batch takes a training step's time without the updates, most of it for gradients that nobody
  * uses.
@@ -26,11 +26,10 @@
 /* One tensor of running means or variances. */
 typedef struct CalibrationStatistic {
     const ProgramTensor *tensor;
-    int partner; /* of a variance: the index of its mean; -1: none, or it is a mean */
     float *old;
-    bool is_frozen;       /* the program does not change it */
-    double share;         /* 1 - a */
-    double *sum, *square; /* of the batches' values and their squares */
+    bool is_frozen; /* the program does not change it */
+    double share;   /* 1 - a */
+    double *sum;    /* of the batches' values */
 } CalibrationStatistic;
 
 typedef struct Calibration {
