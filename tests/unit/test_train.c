@@ -1,7 +1,7 @@
 /* Training from the command line down, with a program made by hand (tiny_training.h): what a run leaves in
  * its folder, stopping and going on, and what is refused. */
 #define _GNU_SOURCE
-#include "../../runtime/rt_checkpoint.h"
+#include "../../runtime/rt_train_run.h"
 #include "../../runtime/rt_weights.h"
 #include "../../runtime/segrt.h"
 #include "scratch_folder.h"
@@ -497,6 +497,59 @@ START_TEST(two_processes_dont_share_a_folder)
 }
 END_TEST
 
+static void ignore(void *context, const char *text)
+{
+    (void)context, (void)text;
+}
+
+static void ignore_picture(void *context, const char *image, const char *error)
+{
+    (void)context, (void)image, (void)error;
+}
+
+/* One iteration of a run that is resumed, validated and saved. */
+static RtStatus go_on(const TrainWish *wish, RtError *failure)
+{
+    static TrainRun run;
+    RtStatus status = train_open(&run, &tiny.predict.program, wish, ignore, NULL, failure);
+    if (!status) status = train_step(&run, failure);
+    if (!status) status = train_validate(&run, ignore_picture, NULL, failure);
+    if (!status) status = train_save(&run, failure);
+    train_close(&run);
+    return status;
+}
+
+/* Each allocation fails once: nothing crashes, nothing leaks (under the sanitizers), and the run goes on
+ * after. */
+START_TEST(without_memory)
+{
+    DONE("--val", VAL, "--out", "run", "--iterations", "100000", "--stop-at", "1");
+    int here = open(".", O_RDONLY);
+    ck_assert_int_eq(chdir(scratch.path), 0);
+    const TrainWish wish = {.folder = "run",
+                            .resume = true,
+                            .seed = -1,
+                            .save_every = 1,
+                            .log_every = 1,
+                            .threads = 1,
+                            .loader_threads = 1};
+    int failed = 0;
+    for (long nth = 1; nth < 2000; nth += 1 + nth / 50) {
+        RtError failure = {0};
+        rt_alloc_fail_at(nth);
+        RtStatus status = go_on(&wish, &failure);
+        rt_alloc_fail_at(0);
+        ck_assert_msg(status == RT_OK || status == RT_MACHINE, "%ld: %s", nth, failure.text);
+        failed += status == RT_MACHINE;
+    }
+    ck_assert_int_gt(failed, 50);
+    RtError failure = {0};
+    ck_assert_msg(!go_on(&wish, &failure), "%s", failure.text);
+    ck_assert_int_eq(fchdir(here), 0);
+    close(here);
+}
+END_TEST
+
 START_TEST(a_program_without_players_cannot_train)
 {
     tiny.predict.program.training = NULL;
@@ -632,6 +685,7 @@ Suite *train_suite(void)
     tcase_add_test(tests, a_signal_saves);
     tcase_add_test(tests, kills_leave_a_checkpoint);
     tcase_add_test(tests, two_processes_dont_share_a_folder);
+    tcase_add_test(tests, without_memory);
     tcase_add_test(tests, a_program_without_players_cannot_train);
     tcase_add_test(tests, unreadable_pictures_end_the_run);
     tcase_add_test(tests, calibration_is_of_all_batches);
