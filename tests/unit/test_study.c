@@ -55,10 +55,16 @@ static void tear_down(void)
 #define END(iteration)                                                                                       \
     "{\"event\": \"end\", \"iteration\": " iteration ", \"reason\": \"done\", \"peak_bytes\": 5000000}\n"
 
+static RtStatus read_folder(const char *name)
+{
+    run_log_close(run);
+    return run_log_read(scratch_path(&scratch, name), run, &err);
+}
+
 static RtStatus read_run(const char *text)
 {
     scratch_write(&scratch, "run/log.jsonl", text);
-    return run_log_read(scratch_path(&scratch, "run"), run, &err);
+    return read_folder("run");
 }
 
 /* ---- logs ---- */
@@ -155,12 +161,12 @@ END_TEST
 
 START_TEST(folders_that_are_no_runs)
 {
-    ck_assert_int_eq(run_log_read(scratch_path(&scratch, "gone/"), run, &err), RT_BAD_INPUT);
+    ck_assert_int_eq(read_folder("gone/"), RT_BAD_INPUT);
     HAS(err.text, "/gone: no such run: No such file");
     scratch_write(&scratch, "other/a.txt", "");
-    ck_assert_int_eq(run_log_read(scratch_path(&scratch, "other"), run, &err), RT_BAD_INPUT);
+    ck_assert_int_eq(read_folder("other"), RT_BAD_INPUT);
     HAS(err.text, "not the folder of a run: cannot open ");
-    ck_assert_int_eq(run_log_read(scratch_path(&scratch, "other/a.txt"), run, &err), RT_BAD_INPUT);
+    ck_assert_int_eq(read_folder("other/a.txt"), RT_BAD_INPUT);
     HAS(err.text, "a.txt is not a folder: a run is named by the folder that `train --out` made");
     ck_assert_int_eq(read_run(""), RT_BAD_INPUT);
     HAS(err.text, "log.jsonl: no line of it says what was trained: not the log of a run");
@@ -194,7 +200,7 @@ static void write_run(const char *folder, const char *text)
 
 static Study open_study(const char *const *names, size_t count, RtStatus want)
 {
-    char *folders[8];
+    char *folders[8] = {0};
     for (size_t i = 0; i < count; i++) folders[i] = strdup(scratch_path(&scratch, names[i]));
     Study study;
     RtStatus status = study_open(&study, folders, count, &err);
