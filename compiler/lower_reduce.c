@@ -109,6 +109,69 @@ static Coord open_other_axes(Lowering *l, View v, int axis)
     return at;
 }
 
+/* As many values along the dimension as vector registers hold with what is computed from them: they are read
+ * once then, and lie in no memory in between. (From channel to channel of a large picture is often a power of
+ * two, so that a second walk would find its values driven out of the cache by each other.) */
+enum { MOST_IN_REGISTERS = 24 };
+
+/* The values of node along a dimension, each in a let. */
+static void read_along(Lowering *l, const Node *node, Coord *at, Expr **along, int64_t extent, Expr **value)
+{
+    for (int64_t i = 0; i < extent; i++) {
+        *along = expr_int(l->b, i);
+        value[i] = loop_let(l->b, "v", lower_value(l, node, at));
+    }
+}
+
+static void store_along(Lowering *l, const Place *place, Coord *at, Expr **along, int64_t extent,
+                        Expr *const *value)
+{
+    int out = lower_storage(l, place->storage, BUFFER_OUT);
+    for (int64_t i = 0; i < extent; i++) {
+        *along = expr_int(l->b, i);
+        loop_store(l->b, out, place_index(l, place, at), value[i]);
+    }
+}
+
+static void softmax_in_registers(Lowering *l, const Node *node, Coord *at, Expr **along)
+{
+    LoopBuilder *b = l->b;
+    bool logarithm = node->op == OP_LOG_SOFTMAX;
+    int64_t extent = node->type.dim[node_int(node, A_DIM)];
+    Expr *value[MOST_IN_REGISTERS], *most = expr_float(b, -INFINITY), *sum = expr_float(b, 0);
+    read_along(l, node->in[0], at, along, extent, value);
+    for (int i = 0; i < extent; i++) most = expr_op2(b, EXPR_MAX, most, value[i]);
+    most = loop_let(b, "most", most);
+    for (int i = 0; i < extent; i++) {
+        value[i] = loop_let(b, "d", expr_op2(b, EXPR_SUB, value[i], most));
+        Expr *power = loop_let(b, "e", expr_op1(b, EXPR_EXP, value[i]));
+        sum = expr_op2(b, EXPR_ADD, sum, power);
+        if (!logarithm) value[i] = power;
+    }
+    Expr *scale = logarithm ? expr_op1(b, EXPR_LOG, sum) : expr_op2(b, EXPR_DIV, expr_float(b, 1), sum);
+    scale = loop_let(b, "scale", scale);
+    for (int i = 0; i < extent; i++) value[i] = expr_op2(b, logarithm ? EXPR_SUB : EXPR_MUL, value[i], scale);
+    store_along(l, layout_place(l->layout, node), at, along, extent, value);
+}
+
+static void softmax_grad_in_registers(Lowering *l, const Node *node, Coord *at, Expr **along)
+{
+    LoopBuilder *b = l->b;
+    bool logarithm = node->op == OP_LOG_SOFTMAX_GRAD;
+    int64_t extent = node->type.dim[node_int(node, A_DIM)];
+    Expr *g[MOST_IN_REGISTERS], *y[MOST_IN_REGISTERS], *sum = expr_float(b, 0);
+    read_along(l, node->in[0], at, along, extent, g);
+    read_along(l, node->in[1], at, along, extent, y);
+    for (int i = 0; i < extent; i++)
+        sum = logarithm ? expr_op2(b, EXPR_ADD, sum, g[i]) : expr_op3(b, EXPR_FMA, g[i], y[i], sum);
+    sum = loop_let(b, "sum", sum);
+    for (int i = 0; i < extent; i++)
+        g[i] = logarithm
+                   ? expr_op2(b, EXPR_SUB, g[i], expr_op2(b, EXPR_MUL, expr_op1(b, EXPR_EXP, y[i]), sum))
+                   : expr_op2(b, EXPR_MUL, y[i], expr_op2(b, EXPR_SUB, g[i], sum));
+    store_along(l, layout_place(l->layout, node), at, along, extent, g);
+}
+
 /* Largest value first, so that no exponential overflows; then the sum; then the values. */
 void lower_softmax_kernel(Lowering *l, const Node *node)
 {
@@ -121,6 +184,11 @@ void lower_softmax_kernel(Lowering *l, const Node *node)
     int out = lower_storage(l, place->storage, BUFFER_OUT);
     Coord at = open_other_axes(l, place->view, axis);
     Expr **along = coord_axis(&at, axis);
+    if (extent <= MOST_IN_REGISTERS) {
+        softmax_in_registers(l, node, &at, along);
+        while (b->n_open) loop_close(b, NULL);
+        return;
+    }
 
     *along = loop_open_n(b, LOOP_REDUCE, "i", extent);
     Expr *most = loop_carry(b, "most", expr_float(b, -INFINITY));
@@ -156,6 +224,11 @@ void lower_softmax_grad_kernel(Lowering *l, const Node *node)
     int out = lower_storage(l, place->storage, BUFFER_OUT);
     Coord at = open_other_axes(l, place->view, axis);
     Expr **along = coord_axis(&at, axis);
+    if (extent <= MOST_IN_REGISTERS) {
+        softmax_grad_in_registers(l, node, &at, along);
+        while (b->n_open) loop_close(b, NULL);
+        return;
+    }
 
     *along = loop_open_n(b, LOOP_REDUCE, "i", extent);
     Expr *sum = loop_carry(b, "sum", expr_float(b, 0));
