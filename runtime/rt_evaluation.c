@@ -142,6 +142,17 @@ RtStatus evaluation_open(Evaluation *eval, const ProgramHeader *header, const ch
     return status ? status : open_metrics(eval, err);
 }
 
+RtStatus evaluation_check(Evaluation *eval, RtError *err)
+{
+    RtImage image = {0};
+    RtLabels labels = {0};
+    bool refused = false;
+    RtStatus status = read_pair(eval, 0, &image, &labels, &refused, err);
+    image_free(&image);
+    image_labels_free(&labels);
+    return refused || status == RT_MACHINE ? status : RT_OK;
+}
+
 void evaluation_close(Evaluation *eval)
 {
     metrics_close(&eval->metrics);

@@ -49,6 +49,8 @@ typedef struct Evaluation {
 /* Fails as picture_check and data_open_for do, or if a picture has no labels. To be closed after failures
  * too. */
 RtStatus evaluation_open(Evaluation *eval, const ProgramHeader *header, const char *spec, RtError *err);
+/* RT_BAD_INPUT if the first pair has labels of another kind, which evaluation_run would say in its time. */
+RtStatus evaluation_check(Evaluation *eval, RtError *err);
 void evaluation_close(Evaluation *eval);
 
 /* Predicts the whole set with the session's weights; results replace those of the run before. */

@@ -369,7 +369,7 @@ static RtStatus open_validation(TrainRun *run, RtError *err)
     const DataSet *set = &run->evaluation.set;
     for (size_t i = 0; i < set->missing_count && !status; i++)
         note(run, "validation: left out: %s", set->missing[i]);
-    return status;
+    return status ? status : evaluation_check(&run->evaluation, err);
 }
 
 /* What takes no time, and what the user most likely got wrong, comes first. */

@@ -55,7 +55,8 @@ static size_t read_file(const char *name, char *text, size_t size)
     return length;
 }
 
-static pid_t start(const char *const *words)
+/* What it prints goes to files of these names. */
+static pid_t start_to(const char *const *words, const char *out_name, const char *err_name)
 {
     char *argv[32] = {(char *)(uintptr_t) "tiny"};
     int argc = 1;
@@ -63,17 +64,23 @@ static pid_t start(const char *const *words)
     fflush(NULL);
     pid_t child = fork();
     if (child) return child;
-    bool ready = !chdir(scratch.path) && freopen("out.txt", "w", stdout) && freopen("err.txt", "w", stderr);
+    bool ready = !chdir(scratch.path) && freopen(out_name, "w", stdout) && freopen(err_name, "w", stderr);
     int status = ready ? segrt_main(argc, argv, &tiny.predict.program) : 99;
     fflush(NULL);
     _exit(status);
+}
+
+/* In the background: others may be called meanwhile. */
+static pid_t start(const char *const *words)
+{
+    return start_to(words, "behind_out.txt", "behind_err.txt");
 }
 
 /* As the program would be called in the scratch folder; words ends in NULL. Returns the exit status. */
 static int call(const char *const *words)
 {
     int status = -1;
-    pid_t child = start(words);
+    pid_t child = start_to(words, "out.txt", "err.txt");
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert(WIFEXITED(status));
     read_file("out.txt", out, sizeof out);
@@ -89,7 +96,7 @@ static int call(const char *const *words)
 #define CALL(...)       call((const char *const[]){__VA_ARGS__, NULL})
 #define TRAIN(...)      CALL("train", DATA, "--threads", "1", __VA_ARGS__)
 #define DONE(...)       ck_assert_msg(TRAIN(__VA_ARGS__) == RT_OK, "%s", err)
-#define HAS(text, part) ck_assert_msg(strstr(text, part), "'%s' is not in: %s", part, text)
+#define HAS(text, part) ck_assert_msg(strstr(text, part), "'%s' is not in: %.2000s", part, text)
 
 static void same_files(const char *a, const char *b)
 {
@@ -449,7 +456,7 @@ START_TEST(a_signal_saves)
     kill(child, SIGTERM);
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
-    read_file("out.txt", out, sizeof out);
+    read_file("behind_out.txt", out, sizeof out);
     HAS(out, "--out run --resume");
     Checkpoint checkpoint;
     ck_assert_int_eq(checkpoint_open(scratch_path(&scratch, "run/last.safetensors"), &checkpoint, NULL),
@@ -518,6 +525,16 @@ static RtStatus go_on(const TrainWish *wish, RtError *failure)
     train_close(&run);
     return status;
 }
+
+START_TEST(labels_of_another_kind_are_seen_at_once)
+{
+    scratch_write(&scratch, "odd/0.png", "");
+    scratch_picture(&scratch, "odd/0.png", 16, 8, 1, 77, 77);
+    ck_assert_int_eq(TRAIN("--val", "images:images,labels:odd", "--out", "run"), RT_BAD_INPUT);
+    HAS(err, "labels out of range: 77");
+    ck_assert(!scratch_has(&scratch, "run/last.safetensors"));
+}
+END_TEST
 
 /* Each allocation fails once: nothing crashes, nothing leaks (under the sanitizers), and the run goes on
  * after. */
@@ -685,6 +702,7 @@ Suite *train_suite(void)
     tcase_add_test(tests, a_signal_saves);
     tcase_add_test(tests, kills_leave_a_checkpoint);
     tcase_add_test(tests, two_processes_dont_share_a_folder);
+    tcase_add_test(tests, labels_of_another_kind_are_seen_at_once);
     tcase_add_test(tests, without_memory);
     tcase_add_test(tests, a_program_without_players_cannot_train);
     tcase_add_test(tests, unreadable_pictures_end_the_run);
