@@ -24,9 +24,9 @@ static const double THIN_SHARE = 0.75;
 ChartTicks chart_ticks(double least, double most, int intervals)
 {
     if (!(most > least)) {
-        double around = least != 0 ? fabs(least) * 0.5 : 0.5;
+        const double around = fabs(least) * 0.5;
         least -= around;
-        most += around;
+        most = around > 0 ? most + around : 1;
     }
     static const double steps[] = {1, 2, 5, 10, 20, 50};
     double power = pow(10, floor(log10((most - least) / intervals)));

@@ -50,7 +50,7 @@ static const char *const style[] = {
     "table.classes td{min-width:40px}"
     "table.classes tr.run td{padding-top:1px;padding-bottom:2px}table.classes tr.run "
     "td:first-child{padding-left:25px}"
-    "table.classes thead th{height:108px;position:relative;min-width:42px}"
+    "table.classes thead th{height:112px;padding-top:8px;position:relative;min-width:42px}"
     "table.classes thead div{writing-mode:vertical-rl;transform:rotate(180deg);margin:0 auto;text-align:left}"
     "table.classes thead i{display:block;width:22px;height:8px;border-radius:2px;margin:5px auto 2px}"
     ".heat{background:rgba(var(--heat),calc(var(--v)*.5))}.heat "

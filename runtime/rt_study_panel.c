@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WARM_UP = 3 };
-
 /* ---- pictures ---- */
 
 static void choose_size(StudyPicture *picture)
@@ -99,7 +97,7 @@ static RtStatus measure(StudyPanel *panel, SegrtSession *session, RtError *err)
 {
     double seconds = 0, sum = 0;
     RtStatus status = RT_OK;
-    for (int i = 0; i < WARM_UP && !status; i++) status = bench_run(session, &seconds, err);
+    for (int i = 0; i < STUDY_WARM_UP && !status; i++) status = bench_run(session, &seconds, err);
     panel->timed = bench_choose_runs(seconds);
     for (int64_t i = 0; i < panel->timed && !status; i++) {
         status = bench_run(session, &seconds, err);

@@ -16,7 +16,11 @@
 #include "rt_study.h"
 #include "segrt.h"
 
-enum { STUDY_MOST_PICTURES = 16, STUDY_PICTURE_SIDE = 480 /* pixels; larger ones are shown smaller */ };
+enum {
+    STUDY_MOST_PICTURES = 16,
+    STUDY_PICTURE_SIDE = 480, /* pixels; larger ones are shown smaller */
+    STUDY_WARM_UP = 3,        /* runs before those that are timed */
+};
 
 typedef struct StudyPicture {
     char name[200];

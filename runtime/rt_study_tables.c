@@ -15,10 +15,10 @@ void study_page_folder(const StudyRun *run, TextOut *out)
 }
 
 /* One cell, or two where the deviation stands in one of its own, so that the points of numbers align. */
-static void value_cells(const StudyColumn *column, double value, double deviation, bool is_best, TextOut *out)
+static void value_cells(const StudyColumn *column, double value, double deviation, bool marked, TextOut *out)
 {
     char text[STUDY_CELL];
-    text_out(out, "<td class=\"%s%s\">%s</td>", column->varies ? "num" : "", is_best ? " best" : "",
+    text_out(out, "<td class=\"%s%s\">%s</td>", column->varies ? "num" : "", marked ? " best" : "",
              study_number(column->kind, value, text));
     if (!column->varies) return;
     text_out(out, "<td class=\"pm dev\">");
@@ -26,16 +26,14 @@ static void value_cells(const StudyColumn *column, double value, double deviatio
     text_out(out, "</td>");
 }
 
-/* The group that the column is greatest of; SIZE_MAX unless there are several that may be compared. */
-static size_t best_group(const Study *study, const StudyColumn *column)
+/* Whether no group has a greater mean, where there are several that may be compared. */
+static bool is_best(const Study *study, size_t group, const StudyColumn *column)
 {
-    size_t best = SIZE_MAX;
-    double most = -INFINITY;
+    const double mean = study_spread(study, group, column).mean;
     for (size_t g = 0; g < study->group_count; g++) {
-        double mean = study_spread(study, g, column).mean;
-        if (mean > most) most = mean, best = g;
+        if (study_spread(study, g, column).mean > mean) return false;
     }
-    return study->group_count > 1 && study->same_validation ? best : SIZE_MAX;
+    return study->group_count > 1 && study->same_validation && mean > 0;
 }
 
 static void column_titles(TextOut *out)
@@ -57,8 +55,8 @@ static void group_cells(const Study *study, size_t group, TextOut *out)
     for (int c = 0; c < STUDY_COLUMNS; c++) {
         const StudyColumn *column = &study_columns[c];
         const StudySpread spread = study_spread(study, group, column);
-        bool is_best = column->is_best && best_group(study, column) == group;
-        value_cells(column, spread.mean, spread.deviation, is_best, out);
+        bool marked = column->is_best && is_best(study, group, column);
+        value_cells(column, spread.mean, spread.deviation, marked, out);
     }
 }
 
@@ -127,7 +125,7 @@ static void results(const StudyPage *page, TextOut *out)
                  "Latency was measured for this report: the mean of %lld runs on %d thread%s, after %d to "
                  "warm up, "
                  "from normalised pictures to classes. ",
-                 (long long)page->panel->timed, page->threads, page->threads > 1 ? "s" : "", 3);
+                 (long long)page->panel->timed, page->threads, page->threads > 1 ? "s" : "", STUDY_WARM_UP);
     text_out(out, "Multiply-adds are counted once (the FLOPs of many papers). "
                   "\xe2\x80\x93: not known.</p>\n");
 }
@@ -157,13 +155,13 @@ static void class_titles(const StudyPage *page, TextOut *out)
     text_out(out, "</tr></thead>\n");
 }
 
-static void heat_cell(double value, double deviation, bool is_best, TextOut *out)
+static void heat_cell(double value, double deviation, bool marked, TextOut *out)
 {
     if (isnan(value)) {
         text_out(out, "<td>\xe2\x80\x93</td>");
         return;
     }
-    text_out(out, "<td class=\"heat%s\" style=\"--v:%.3f\">%.1f", is_best ? " best" : "", value, 100 * value);
+    text_out(out, "<td class=\"heat%s\" style=\"--v:%.3f\">%.1f", marked ? " best" : "", value, 100 * value);
     if (deviation > 0) text_out(out, "<span class=\"dev\">\xc2\xb1 %.1f</span>", 100 * deviation);
     text_out(out, "</td>");
 }
@@ -182,7 +180,7 @@ static void class_row(const Study *study, size_t group, TextOut *out)
     text_out(out, "<tr class=\"group\">");
     group_name(study, group, out);
     StudySpread spread = study_spread(study, group, &study_columns[0]);
-    heat_cell(spread.mean, spread.deviation, best_group(study, &study_columns[0]) == group, out);
+    heat_cell(spread.mean, spread.deviation, is_best(study, group, &study_columns[0]), out);
     for (size_t c = 0; c < study->class_count; c++) {
         spread = study_iou_spread(study, group, c);
         heat_cell(spread.mean, spread.deviation, is_best_class(study, group, c), out);

@@ -306,7 +306,7 @@ END_TEST
 
 START_TEST(ticks_of_one_value)
 {
-    check_ticks(0, 0, 6, -0.6, 0.2, 7);
+    check_ticks(0, 0, 6, 0, 0.2, 6);
     check_ticks(4, 4, 6, 2, 1, 5);
     ChartTicks ticks = chart_ticks(-1e-30, -1e-30, 6);
     ck_assert_int_gt(ticks.count, 1);
