@@ -17,7 +17,7 @@
 typedef struct Filter {
     Emit *e;
     const FilterSpec *spec;
-    LLVMValueRef tiles, taps; /* tables of byte offsets: [one, many, sum] and [many, sum] */
+    LLVMValueRef tiles, taps; /* tables of byte offsets: [one, many, sum] */
     /* Of the loops that are open */
     LLVMValueRef is_first, rows;  /* of the chunk */
     LLVMValueRef one, many, sums; /* at the chunk's first pixel; of the piece and the vectors' tile */
@@ -60,17 +60,17 @@ static void make_tables(Filter *f)
     }
     f->tiles = table(e, values, 3 * s->n_tiles, "tiles");
     for (int64_t i = 0; i < s->n_taps; i++) {
-        values[2 * i] = emit_int(e, 4 * s->taps[i].many);
-        values[2 * i + 1] = emit_int(e, 4 * s->taps[i].sum);
+        values[3 * i] = emit_int(e, 4 * s->taps[i].one);
+        values[3 * i + 1] = emit_int(e, 4 * s->taps[i].many);
+        values[3 * i + 2] = emit_int(e, 4 * s->taps[i].sum);
     }
-    f->taps = table(e, values, 2 * s->n_taps, "taps");
+    f->taps = table(e, values, 3 * s->n_taps, "taps");
 }
 
 /* base + table[row][column] bytes */
-static LLVMValueRef moved(Emit *e, LLVMValueRef base, LLVMValueRef table, LLVMValueRef row, int width,
-                          int column)
+static LLVMValueRef moved(Emit *e, LLVMValueRef base, LLVMValueRef table, LLVMValueRef row, int column)
 {
-    LLVMValueRef index = plus(e, scaled(e, row, width), emit_int(e, column));
+    LLVMValueRef index = plus(e, scaled(e, row, 3), emit_int(e, column));
     LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, e->i64, table, &index, 1, "");
     return emit_address(e, base, LLVMBuildLoad2(e->b, e->i64, slot, ""));
 }
@@ -159,12 +159,11 @@ static void emit_tiles(Filter *f, int values, LLVMValueRef first, LLVMValueRef e
 {
     Emit *e = f->e;
     EmitLoop tile = emit_loop_begin(e, first, end, 1, NULL, 0, true);
-    LLVMValueRef one = moved(e, f->one, f->tiles, tile.counter, 3, 0);
-    LLVMValueRef many = moved(e, f->many, f->tiles, tile.counter, 3, 1);
-    LLVMValueRef sums = moved(e, f->sums, f->tiles, tile.counter, 3, 2);
+    LLVMValueRef at_tile[3], at_tap[3], start[3] = {f->one, f->many, f->sums};
+    for (int i = 0; i < 3; i++) at_tile[i] = moved(e, start[i], f->tiles, tile.counter, i);
     EmitLoop tap = emit_loop_begin(e, emit_int(e, 0), emit_int(e, f->spec->n_taps), 1, NULL, 0, false);
-    emit_tap(f, values, one, moved(e, many, f->taps, tap.counter, 2, 0),
-             moved(e, sums, f->taps, tap.counter, 2, 1));
+    for (int i = 0; i < 3; i++) at_tap[i] = moved(e, at_tile[i], f->taps, tap.counter, i);
+    emit_tap(f, values, at_tap[0], at_tap[1], at_tap[2]);
     emit_loop_end(e, &tap, NULL, NULL);
     emit_loop_end(e, &tile, NULL, NULL);
 }

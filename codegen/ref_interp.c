@@ -331,7 +331,7 @@ static void run_filter_tile(const Interp *in, const FilterSpec *s, int64_t piece
             piece * s->sum_piece + tile->sum + s->taps[tap].sum + p * s->sum_value + v * s->sum_vector + lane;
         checked_buffer(in, 2, to);
         ((float *)in->buffers[2])[to] =
-            (float)filter_sum(in, s, piece, tile->one + p * s->one.step,
+            (float)filter_sum(in, s, piece, tile->one + s->taps[tap].one + p * s->one.step,
                               tile->many + s->taps[tap].many + v * s->many.step + lane);
     }
 }

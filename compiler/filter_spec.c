@@ -47,8 +47,7 @@ static double tile_cost(int64_t values, int64_t vectors)
 FilterShape filter_shape(int64_t run, int64_t runs, int64_t blocks, int block, bool by_taps,
                          const Target *target)
 {
-    FilterShape best = {1, 1};
-    double best_cost = 1e300;
+    FilterShape best = {.cost = 1e300};
     int room = target->registers - (target->broadcast_operand ? 1 : 2);
     for (int vectors = 1; vectors <= 4; vectors++) {
         if (blocks % vectors) continue;
@@ -58,7 +57,7 @@ FilterShape filter_shape(int64_t run, int64_t runs, int64_t blocks, int block, b
                     rest = by_taps ? run % values : 0;
             double cost = (double)whole * tile_cost(values, vectors) + (rest ? tile_cost(rest, vectors) : 0);
             cost *= (double)(runs * (blocks / vectors));
-            if (cost < best_cost * 0.999) best_cost = cost, best = (FilterShape){values, vectors};
+            if (cost < best.cost * 0.999) best = (FilterShape){values, vectors, cost};
         }
     }
     return best;
@@ -100,7 +99,10 @@ static uint64_t hash_tables(const FilterSpec *s)
         const FilterTile *t = &s->tiles[i];
         sum = hash(hash(hash(hash(sum, t->one), t->many), t->sum), t->values);
     }
-    for (int64_t i = 0; i < s->n_taps; i++) sum = hash(hash(sum, s->taps[i].many), s->taps[i].sum);
+    for (int64_t i = 0; i < s->n_taps; i++) {
+        const FilterTap *t = &s->taps[i];
+        sum = hash(hash(hash(sum, t->one), t->many), t->sum);
+    }
     return sum;
 }
 

@@ -4,13 +4,14 @@
  * tile multiplies P values of one side, broadcast, with V vectors of the other, and keeps the P*V sums in
  * registers while it walks over a chunk of output rows:
  *
- *     sum[p][v][lane] += one[pixel + tile.one + p*one.step] *
+ *     sum[p][v][lane] += one[pixel + tile.one + tap.one + p*one.step] *
  *                        many[pixel + tile.many + tap.many + v*many.step + lane]
  *
  * Usually the values are those of P filters of gy and the vectors are blocks of input channels, read again
- * for every tap; the sums then lie as filters in blocks do. Where the input is a picture of a few channels,
- * the values are P neighbouring taps of one channel and the vectors are blocks of filters: sums
- * [channel][row][column][filter].
+ * for every tap; the sums then lie as filters in blocks do. The other way round the vectors are blocks of
+ * filters, and sums are [channel][row][column][filter]: where the input is a picture of a few channels, the
+ * values are P neighbouring taps of one channel; else they are P channels, where that leaves less of the
+ * blocks empty.
  *
  * A piece is a part of the chunks; pieces write sums of their own, which a second kernel adds up in order, so
  * that results do not depend on who computed what. A work unit is a piece of a share of the tiles. Buffers of
@@ -36,18 +37,20 @@ typedef struct FilterTile {
 } FilterTile;
 
 typedef struct FilterTap {
-    int64_t many, sum;
+    int64_t one, many, sum;
 } FilterTap;
 
 /* Registers of a tile. */
 typedef struct FilterShape {
     int values, vectors; /* P, V */
+    double cost;         /* of all tiles, for a pixel and a tap, in multiply-adds of vectors */
 } FilterShape;
 
 struct FilterSpec {
     int64_t n, oh, ow;
     FilterSide one, many;
-    int block; /* lanes of a vector */
+    int block;       /* lanes of a vector */
+    bool by_filters; /* the values are filters' */
     FilterShape shape;
     const FilterTile *tiles; /* those of P values first, then, if there are any, others, of equal numbers */
     int64_t n_tiles, n_full;

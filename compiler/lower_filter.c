@@ -95,47 +95,77 @@ static int64_t tap_step(const Node *node, const Place *x, int axis)
     return pair(node, A_DILATION, axis) * (axis == 0 ? x->stride_y : x->stride_x);
 }
 
-/* Values are filters of gy; vectors are channels of x, read for every tap. */
-static void describe_by_filters(Arena *arena, FilterSpec *s, const Node *node, const Place *x,
-                                const Place *gy, const Target *target)
+/* All taps; step: between the sums of two. */
+static void set_taps(Arena *arena, FilterSpec *s, const Node *node, const Place *x, int64_t step)
 {
     const int64_t *dim = node->type.dim;
-    int64_t own = dim[0] / node_int(node, A_GROUPS), blocks = blocks_of(dim[1], s->block);
-    s->shape = filter_shape(dim[0], 1, blocks, s->block, false, target);
-    s->one = side_of(gy, 1, 1);
-    s->one.step = 1;
-    s->many = input_side(node, x);
-    s->many.step = x->stride_c;
-    s->many_tiles = blocks / s->shape.vectors;
+    FilterTap *taps = ARENA_ARRAY(arena, FilterTap, dim[2] * dim[3]);
     s->n_taps = dim[2] * dim[3];
-    FilterTap *taps = ARENA_ARRAY(arena, FilterTap, s->n_taps);
-    for (int64_t i = 0; i < s->n_taps; i++)
-        taps[i] =
-            (FilterTap){i / dim[3] * tap_step(node, x, 0) + i % dim[3] * tap_step(node, x, 1), i * s->block};
+    for (int64_t i = 0; i < s->n_taps; i++) {
+        int64_t shift = i / dim[3] * tap_step(node, x, 0) + i % dim[3] * tap_step(node, x, 1);
+        taps[i] = (FilterTap){s->by_filters ? 0 : shift, s->by_filters ? shift : 0, i * step};
+    }
     s->taps = taps;
-    s->sum_vector = s->n_taps * s->block;
-    s->sum_value = blocks * s->sum_vector;
-    s->n_tiles = s->n_full = blocks_of(dim[0], s->shape.values);
+}
+
+/* Tiles of values of channels that lie in blocks, the last perhaps past the end; group: values that see the
+ * same vectors, which are group_step from those of the next. */
+static void set_tiles(Arena *arena, FilterSpec *s, int64_t count, int64_t stride_c, int64_t group,
+                      int64_t group_step)
+{
+    s->n_tiles = s->n_full = blocks_of(count, s->shape.values);
     FilterTile *tiles = ARENA_ARRAY(arena, FilterTile, s->n_tiles);
     for (int64_t i = 0; i < s->n_tiles; i++) {
-        int64_t f = i * s->shape.values;
-        tiles[i] = (FilterTile){.one = f / s->block * gy->stride_c + f % s->block,
-                                .many = f / own * blocks * x->stride_c,
-                                .sum = f * s->sum_value,
+        int64_t first = i * s->shape.values;
+        tiles[i] = (FilterTile){.one = first / s->block * stride_c + first % s->block,
+                                .many = first / group * group_step,
+                                .sum = first * s->sum_value,
                                 .values = s->shape.values};
     }
     s->tiles = tiles;
     s->sum_piece = s->n_tiles * s->shape.values * s->sum_value;
 }
 
+/* Values are filters of gy; vectors are channels of x, read for every tap. */
+static void describe_by_filters(Arena *arena, FilterSpec *s, const Node *node, const Place *x,
+                                const Place *gy)
+{
+    const int64_t *dim = node->type.dim;
+    int64_t blocks = blocks_of(dim[1], s->block);
+    s->by_filters = true;
+    s->one = side_of(gy, 1, 1);
+    s->one.step = 1;
+    s->many = input_side(node, x);
+    s->many.step = x->stride_c;
+    s->many_tiles = blocks / s->shape.vectors;
+    set_taps(arena, s, node, x, s->block);
+    s->sum_vector = s->n_taps * s->block;
+    s->sum_value = blocks * s->sum_vector;
+    set_tiles(arena, s, dim[0], gy->stride_c, dim[0] / node_int(node, A_GROUPS), blocks * x->stride_c);
+}
+
+/* Values are channels of x, read for every tap; vectors are filters of gy. */
+static void describe_by_channels(Arena *arena, FilterSpec *s, const Node *node, const Place *x,
+                                 const Place *gy)
+{
+    int64_t filters = blocks_of(node->type.dim[0], s->block) * s->block, channels = node->type.dim[1];
+    s->one = input_side(node, x);
+    s->one.step = 1;
+    s->many = side_of(gy, 1, 1);
+    s->many.step = gy->stride_c;
+    s->many_tiles = filters / s->block / s->shape.vectors;
+    set_taps(arena, s, node, x, filters);
+    s->sum_vector = s->block;
+    s->sum_value = s->n_taps * filters;
+    set_tiles(arena, s, channels, x->stride_c, channels, 0);
+}
+
 /* Values are taps of a row and channel of x; vectors are filters of gy. */
-static void describe_by_taps(Arena *arena, FilterSpec *s, const Node *node, const Place *x, const Place *gy,
-                             const Target *target)
+static void describe_by_taps(Arena *arena, FilterSpec *s, const Node *node, const Place *x, const Place *gy)
 {
     static const FilterTap none;
     const int64_t *dim = node->type.dim;
     int64_t blocks = blocks_of(dim[0], s->block), rows = dim[1] * dim[2], columns = dim[3];
-    s->shape = filter_shape(columns, rows, blocks, s->block, true, target);
     s->one = input_side(node, x);
     s->one.step = tap_step(node, x, 1);
     s->many = side_of(gy, 1, 1);
@@ -165,29 +195,20 @@ static void describe_by_taps(Arena *arena, FilterSpec *s, const Node *node, cons
 /* The sums of the first piece as a value of the node's type lies. */
 static Place place_of_sums(const FilterSpec *s, const Node *node, Storage *storage)
 {
-    const int64_t *dim = node->type.dim;
-    if (filter_by_taps(node))
-        return (Place){.storage = storage,
-                       .view = view_of(node->type),
-                       .block = 1,
-                       .stride_n = 1,
-                       .stride_c = dim[2] * dim[3] * s->sum_value,
-                       .stride_y = dim[3] * s->sum_value,
-                       .stride_x = s->sum_value};
-    return (Place){.storage = storage,
-                   .view = view_of(node->type),
-                   .block = s->block,
-                   .stride_n = s->sum_value,
-                   .stride_c = s->sum_vector,
-                   .stride_y = dim[3] * s->block,
-                   .stride_x = s->block};
+    int64_t rows = node->type.dim[2], columns = node->type.dim[3];
+    Place place = {.storage = storage, .view = view_of(node->type), .block = s->by_filters ? s->block : 1};
+    place.stride_n = s->by_filters ? s->sum_value : 1;
+    place.stride_x = s->by_filters ? s->block : blocks_of(node->type.dim[0], s->block) * s->block;
+    place.stride_y = columns * place.stride_x;
+    place.stride_c = rows * place.stride_y;
+    return place;
 }
 
 /* One piece whose sums lie where the result belongs, which nothing else has to be done to. The last tile's
  * sums may go past the last filter, so the storage grows. */
 static bool is_direct(const FilterSpec *s, const Node *node, const Node *root, const Place *place)
 {
-    bool alone = s->pieces == 1 && node == root && !filter_by_taps(node) && place->offset == 0;
+    bool alone = s->pieces == 1 && node == root && s->by_filters && place->offset == 0;
     return alone && place->storage->kind == STORAGE_ARENA && place->block == s->block &&
            place->stride_n == s->sum_value && place->stride_c == s->sum_vector;
 }
@@ -211,6 +232,24 @@ Expr *lower_filter_sum(Lowering *l, const Node *node, const Coord *at)
     return sum;
 }
 
+typedef void Describe(Arena *arena, FilterSpec *s, const Node *node, const Place *x, const Place *gy);
+
+/* Which way round. Sums by filters need no second step, so the other way must be worth one. */
+static Describe *choose_shape(FilterSpec *s, const Node *node, const Target *target)
+{
+    const int64_t *dim = node->type.dim;
+    int64_t filters = blocks_of(dim[0], s->block), channels = blocks_of(dim[1], s->block);
+    if (filter_by_taps(node)) {
+        s->shape = filter_shape(dim[3], dim[1] * dim[2], filters, s->block, true, target);
+        return describe_by_taps;
+    }
+    FilterShape other = filter_shape(dim[1], 1, filters, s->block, false, target);
+    s->shape = filter_shape(dim[0], 1, channels, s->block, false, target);
+    if (node_int(node, A_GROUPS) > 1 || other.cost > 0.9 * s->shape.cost) return describe_by_filters;
+    s->shape = other;
+    return describe_by_channels;
+}
+
 static FilterSpec *describe(const Fusion *fusion, const Node *node)
 {
     const Layout *layout = fusion->layout;
@@ -219,8 +258,7 @@ static FilterSpec *describe(const Fusion *fusion, const Node *node)
     FilterSpec *s = ARENA_NEW(layout->arena, FilterSpec);
     *s = (FilterSpec){.n = out[0], .oh = out[2], .ow = out[3], .block = gy->block};
     assert(gy->block == layout->target->vector && (x->block == gy->block || filter_by_taps(node)));
-    (filter_by_taps(node) ? describe_by_taps : describe_by_filters)(layout->arena, s, node, x, gy,
-                                                                    layout->target);
+    choose_shape(s, node, layout->target)(layout->arena, s, node, x, gy);
     filter_cut(s, layout->target);
     return s;
 }
@@ -236,12 +274,15 @@ static void lower_sums(StepList *list, const Fusion *fusion, const Group *group,
                        Storage *sums)
 {
     const Layout *layout = fusion->layout;
-    const Node *node = group->anchor, *one = node->in[1], *many = node->in[0];
-    if (filter_by_taps(node)) one = node->in[0], many = node->in[1];
+    const Node *node = group->anchor, *one = node->in[s->by_filters ? 1 : 0],
+               *many = node->in[s->by_filters ? 0 : 1];
     Step step = lower_new_step(fusion, group);
     const char *kind =
         arena_printf(list->arena, "conv2d_grad_filter %lldx%lld%s", (long long)node_rows(node, A_KERNEL),
-                     (long long)node_columns(node, A_KERNEL), filter_by_taps(node) ? " by taps" : "");
+                     (long long)node_columns(node, A_KERNEL),
+                     s->by_filters          ? ""
+                     : filter_by_taps(node) ? " by taps"
+                                            : " by channels");
     LoopBuilder b = loop_builder(list->arena, kind);
     Lowering l = {
         .arena = list->arena, .layout = layout, .fusion = fusion, .group = group, .b = &b, .step = &step};

@@ -26,6 +26,8 @@ static const struct {
     {"weight gradient, 2 vectors", "conv2d_grad_filter", "1,32,16,32; 1,64,16,32", "kernel: 1"},
     {"weight gradient, 1 vector", "conv2d_grad_filter", "1,8,16,32; 1,64,8,16",
      "kernel: 3, stride: 2, padding: 1"},
+    {"weight gradient by channels", "conv2d_grad_filter", "1,19,16,32; 1,64,8,16",
+     "kernel: 4, stride: 2, padding: 1"},
     {"weight gradient of the stem", "conv2d_grad_filter", "1,3,32,64; 1,64,16,32",
      "kernel: 7, stride: 2, padding: 3"},
 };
