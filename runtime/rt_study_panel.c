@@ -150,6 +150,23 @@ static RtStatus predict(Trial *trial, RtError *err)
     return status;
 }
 
+/* The message in one line, up to the first thing that it lists. */
+static void say_why_not(StudyRun *run, const char *text)
+{
+    enum { LINES = 3 }; /* what is wrong, in what way, the first tensor */
+    size_t used = 0;
+    for (int i = 0; i < LINES && *text && used < sizeof run->why_not; i++) {
+        const size_t length = strcspn(text, "\n");
+        used += (size_t)snprintf(run->why_not + used, sizeof run->why_not - used, "%s%.*s",
+                                 !i                              ? ""
+                                 : run->why_not[used - 1] == ':' ? " "
+                                                                 : "; ",
+                                 (int)length, text);
+        text += length;
+        text += strspn(text, "\n ");
+    }
+}
+
 /* Weights of a network that is not this program's: RT_OK, and why_not. */
 static RtStatus load(SegrtSession *session, StudyRun *run, RtError *err)
 {
@@ -165,8 +182,7 @@ static RtStatus load(SegrtSession *session, StudyRun *run, RtError *err)
     else
         status = parameters_load(session, access(best, F_OK) ? last : best, 0, found, &failure);
     if (status == RT_BAD_INPUT) {
-        snprintf(run->why_not, sizeof run->why_not, "its weights do not fit this program: %.*s",
-                 (int)strcspn(failure.text, "\n"), failure.text);
+        say_why_not(run, failure.text);
         status = RT_OK;
     }
     rt_free(best);
