@@ -20,9 +20,6 @@
 #include "lower.h"
 #include "op_rules.h"
 
-#include <assert.h>
-#include <math.h>
-
 enum {
     PIECE = 16384,         /* elements of a piece, about: 64 KiB per input */
     PIECE_IN_CACHE = 4096, /* of one that is walked twice: 16 KiB */

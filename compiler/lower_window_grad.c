@@ -11,7 +11,6 @@
 #include "lower.h"
 #include "op_rules.h"
 
-#include <assert.h>
 #include <string.h>
 
 /* One axis: who reads whom. */

@@ -41,22 +41,22 @@ ShapeRule sum_to_shape, expand_shape, total_shape, batch_statistics_shape, batch
 ScalarRule relu_grad_scalar, leaky_relu_grad_scalar, prelu_grad_scalar, prelu_weight_grad_scalar,
     sigmoid_grad_scalar, expand_scalar, l1_grad_scalar;
 
-LowerRule batch_norm_scale_lower, batch_norm_train_lower, batch_norm_slopes_lower, batch_norm_input_grad_lower,
-    running_statistic_lower, table_row_lower;
+LowerRule batch_norm_scale_lower, batch_norm_train_lower, batch_norm_slopes_lower,
+    batch_norm_input_grad_lower, running_statistic_lower, table_row_lower;
 
 /* Gradients of windows and of what moves elements. */
 ShapeRule pool_grad_shape, resize_grad_shape, slice_grad_shape, pad_grad_shape;
 
-LowerRule max_pool2d_tap_lower, max_pool2d_grad_lower, avg_pool2d_grad_lower, resize_grad_lower, slice_grad_lower,
-    pad_grad_lower;
+LowerRule max_pool2d_tap_lower, max_pool2d_grad_lower, avg_pool2d_grad_lower, resize_grad_lower,
+    slice_grad_lower, pad_grad_lower;
 
 GradRule max_pool2d_gradient, avg_pool2d_gradient, global_avg_pool_gradient, resize_gradient, concat_gradient,
     slice_gradient, pad_gradient, reshape_gradient;
 
-GradRule relu_gradient, leaky_relu_gradient, prelu_gradient, sigmoid_gradient, affine_gradient, rsqrt_gradient,
-    add_gradient, sub_gradient, mul_gradient, div_gradient, scale_shift_gradient, sum_to_gradient, expand_gradient,
-    mean_gradient, l1_gradient, softmax_gradient, log_softmax_gradient, batch_norm_gradient,
-    batch_norm_train_gradient;
+GradRule relu_gradient, leaky_relu_gradient, prelu_gradient, sigmoid_gradient, affine_gradient,
+    rsqrt_gradient, add_gradient, sub_gradient, mul_gradient, div_gradient, scale_shift_gradient,
+    sum_to_gradient, expand_gradient, mean_gradient, l1_gradient, softmax_gradient, log_softmax_gradient,
+    batch_norm_gradient, batch_norm_train_gradient;
 
 GradRule conv2d_gradient, conv_transpose2d_gradient, linear_gradient;
 

@@ -312,6 +312,45 @@ START_TEST(every_operator_of_yaml_has_a_gradient)
 }
 END_TEST
 
+typedef struct Fault {
+    const char *op, *inputs, *attrs, *expected;
+} Fault;
+
+static const Fault faults[] = {
+    {"sum_to", "2,3,5,7", "shape: [1, 2, 1, 1]", "f32[1,2,1,1] does not stretch to f32[2,3,5,7]"},
+    {"sum_to", "3", "shape: [1, 3]", "f32[1,3] does not stretch to f32[3]"},
+    {"expand", "2,3", "shape: [3]", "f32[2,3] does not stretch to f32[3]"},
+    {"expand", "2", "shape: [3, 5]", "f32[2] does not stretch to f32[3,5]"},
+    {"l1", "2,3; 2,4", "", "takes two values of one shape, not f32[2,3] and f32[2,4]"},
+    {"relu_grad", "2,3; 3", "", "the gradient is f32[2,3], the value f32[3]"},
+    {"softmax_grad", "2,3; 2,3", "dim: 2", "'dim'"},
+    {"batch_statistics", "5", "", "2 dimensions or more"},
+    {"batch_norm_scale", "5; 4; 2,5", "", "input 1 is f32[4] where f32[5] belongs"},
+    {"batch_norm_train", "2,5; 5; 5; 2,5; 3,5", "", "input 4 is f32[3,5] where f32[2,5] belongs"},
+    {"batch_norm_sums", "2,5,7; 2,5,7; 2,7", "", "input 2 is f32[2,7] where f32[2,5] belongs"},
+    {"batch_norm_slopes", "5; 2,5; 5", "scale: 1", "input 2 is f32[5] where f32[2,5] belongs"},
+    {"batch_norm_input_grad", "2,5; 2,5; 2,5", "", "input 2 is f32[2,5] where f32[4,5] belongs"},
+    {"running_statistic", "5; 2,5", "start: 2", "f32[2,5] has no row 2"},
+    {"running_statistic", "4; 2,5", "start: 0", "input 1 is f32[2,5] where f32[2,4] belongs"},
+    {"table_row", "5", "start: 0", "f32[5] has no row 0"},
+    {"max_pool2d_grad", "1,3,4,4; 1,3,4,5", "kernel: 2, stride: 2, size: [8, 8]", "the value f32[1,3,4,5]"},
+    {"avg_pool2d_grad", "3,4", "kernel: 2, stride: 2, size: [8, 8]", "[N,C,H,W]"},
+    {"resize_grad", "1,3,4,4", "dim: 1, end: 3", "'dim'"},
+    {"slice_grad", "5", "dim: 0, start: 3, end: 7", "5 from 3 on do not fit into 7"},
+    {"pad_grad", "1,3,4,4", "pads: [2, 2, 0, 0], pad_mode: reflect", "inside of f32[1,3,4,4]"},
+    {"pad_grad", "1,3,4,4", "pads: [1, 1], pad_mode: reflect", "'pads' is [left, right, top, bottom]"},
+};
+enum { N_FAULTS = sizeof faults / sizeof *faults };
+
+START_TEST(wrong_shapes_are_told)
+{
+    const Fault *f = &faults[_i];
+    const Case c = {f->op, f->inputs, f->attrs, FILL_UNIT};
+    ck_assert_ptr_null(case_graph(arena, diag, &c));
+    ck_assert_msg(strstr(diag_text(diag), f->expected) != NULL, "%s: %s", f->op, diag_text(diag));
+}
+END_TEST
+
 /* ---- batch_norm over the batch ---------------------------------------------------------------------------
  */
 
@@ -462,6 +501,7 @@ Suite *gradient_suite(void)
     tcase_add_loop_test(kernels, lowered_gradients_agree, 0, N_ROWS);
     tcase_add_loop_test(kernels, compiled_gradients_agree, 0, N_ROWS);
     tcase_add_test(kernels, every_operator_of_yaml_has_a_gradient);
+    tcase_add_loop_test(kernels, wrong_shapes_are_told, 0, N_FAULTS);
     tcase_add_loop_test(norm, golden_is_met, 0, N_GOLDENS);
     tcase_add_loop_test(norm, one_value_per_channel_is_an_error, 0, 2);
     tcase_add_test(norm, one_value_per_channel_is_enough_for_running_statistics);
