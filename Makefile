@@ -19,7 +19,8 @@ LIBS        = $(LLVM_LIBS) -lopenblas -lyaml $(IMAGE_LIBS) -lm -lpthread
 
 RUNTIME  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard runtime/*.c))
 # The command line; all else is the library that tests link too.
-COMMANDS := compiler/main.c compiler/command.c compiler/bench.c compiler/bench_text.c compiler/data_command.c
+COMMANDS := compiler/main.c compiler/command.c compiler/bench.c compiler/bench_text.c compiler/data_command.c \
+            compiler/gradcheck.c compiler/gradcheck_run.c compiler/gradcheck_text.c
 COMPILER := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(COMMANDS),$(wildcard compiler/*.c)) $(wildcard codegen/*.c))
 TESTS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/*.c tests/table/*.c))
 

@@ -27,6 +27,8 @@ static const struct CommandInfo {
      command_run},
     {"bench", "FILE [--json]", "time it fused, not fused, and as im2col + OpenBLAS does it; every kernel",
      command_bench},
+    {"gradcheck", "FILE [--json]", "hold the compiled gradients of its losses against finite differences",
+     command_gradcheck},
     {"data", "check|convert SPEC", "prove a data set's labels; make PNGs of class ids (data --help)",
      command_data},
 };
@@ -63,6 +65,20 @@ static bool set_threads(Command *c, const char *text)
 {
     char *end;
     return parse_count(text, &end, &c->threads) && !*end;
+}
+
+static bool set_seed(Command *c, const char *text)
+{
+    char *end;
+    errno = 0;
+    c->seed = strtoll(text, &end, 10);
+    return *text && !*end && !errno && c->seed >= 0;
+}
+
+static bool set_parameters(Command *c, const char *text)
+{
+    c->parameters = text;
+    return *text != 0;
 }
 
 static bool set_setting(Command *c, const char *text)
@@ -169,8 +185,12 @@ static const struct OptionInfo {
     {"--no-fuse", NULL, "a kernel for every node", set_no_fuse},
     {"--no-reuse", NULL, "memory of its own for every value", set_no_reuse},
     {"--runs", "N", "runs that bench times (as many as fit in 3 s, 10 to 200)", set_runs},
-    {"--threads", "T", "threads that bench uses (SEGRT_THREADS, or all processors)", set_threads},
-    {"--json", NULL, "stats and bench as JSON", set_json},
+    {"--threads", "T", "threads that bench and gradcheck use (SEGRT_THREADS, or all processors)",
+     set_threads},
+    {"--seed", "S", "of the weights and pictures that gradcheck makes", set_seed},
+    {"--parameter", "GLOB", "what gradcheck looks at: names like segmenter.conv.*, or PLAYER/NAME",
+     set_parameters},
+    {"--json", NULL, "stats, bench and gradcheck as JSON", set_json},
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
 

@@ -15,7 +15,9 @@ struct Command {
     ModelOptions model_options;
     const char *cpu;
     bool no_fuse, no_reuse, no_winograd, json, training;
-    int64_t runs, threads; /* of bench; 0: not said */
+    int64_t runs, threads;  /* of bench, gradcheck; 0: not said */
+    int64_t seed;           /* of gradcheck */
+    const char *parameters; /* --parameter of gradcheck: a pattern; NULL: all */
     const char *stage, *out;
     BuildEmit emit;
     const char **outputs; /* --output */
@@ -32,7 +34,8 @@ int command_show(Command *c);
 int command_stats(Command *c);
 int command_build(Command *c);
 int command_run(Command *c);
-int command_bench(Command *c); /* bench.c */
+int command_bench(Command *c);     /* bench.c */
+int command_gradcheck(Command *c); /* gradcheck.c */
 
 /* What every command starts with: the model, or NULL after its mistakes were printed. */
 Model *command_load(Command *c);

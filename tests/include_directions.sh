@@ -1,6 +1,7 @@
 #!/bin/sh
 # Who may include whom. The compiler sees itself; codegen sees the compiler, and the runtime's contract with programs;
-# the runtime sees itself. compiler/main.c, command.*, bench* and data_* are the command line, which puts them together.
+# the runtime sees itself. compiler/main.c, command.*, bench*, data_* and gradcheck* are the command line, which puts
+# them together.
 # LLVM's headers are for codegen/cpu_* alone.
 # usage: tests/include_directions.sh     exit status: 0 so it is, 1 not
 cd "$(dirname "$0")/.." || exit 3
@@ -17,7 +18,7 @@ may_see()
 {
     header=${3##*/}
     case $2 in
-    compiler/main.c | compiler/command.[ch] | compiler/bench* | compiler/data_*) return 0 ;;
+    compiler/main.c | compiler/command.[ch] | compiler/bench* | compiler/data_* | compiler/gradcheck*) return 0 ;;
     esac
     [ -e "$1/$header" ] && return 0
     [ "$1" = codegen ] || return 1
