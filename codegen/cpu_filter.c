@@ -154,18 +154,26 @@ static void emit_tap(Filter *f, int values, LLVMValueRef one, LLVMValueRef many,
     }
 }
 
-/* Tiles first..end, of as many values each. */
-static void emit_tiles(Filter *f, int values, LLVMValueRef first, LLVMValueRef end)
+typedef struct Range {
+    LLVMValueRef first, end;
+} Range;
+
+/* Tiles of as many values each, at taps. Points are outermost: each has operands of its own. */
+static void emit_tiles(Filter *f, int values, Range tiles, Range taps)
 {
     Emit *e = f->e;
-    EmitLoop tile = emit_loop_begin(e, first, end, 1, NULL, 0, true);
-    LLVMValueRef at_tile[3], at_tap[3], start[3] = {f->one, f->many, f->sums};
-    for (int i = 0; i < 3; i++) at_tile[i] = moved(e, start[i], f->tiles, tile.counter, i);
-    EmitLoop tap = emit_loop_begin(e, emit_int(e, 0), emit_int(e, f->spec->n_taps), 1, NULL, 0, false);
-    for (int i = 0; i < 3; i++) at_tap[i] = moved(e, at_tile[i], f->taps, tap.counter, i);
-    emit_tap(f, values, at_tap[0], at_tap[1], at_tap[2]);
-    emit_loop_end(e, &tap, NULL, NULL);
-    emit_loop_end(e, &tile, NULL, NULL);
+    bool by_points = f->spec->by_points;
+    Range out = by_points ? taps : tiles, in = by_points ? tiles : taps;
+    LLVMValueRef at_out[3], at_in[3], start[3] = {f->one, f->many, f->sums};
+    EmitLoop outer = emit_loop_begin(e, out.first, out.end, 1, NULL, 0, true);
+    for (int i = 0; i < 3; i++)
+        at_out[i] = moved(e, start[i], by_points ? f->taps : f->tiles, outer.counter, i);
+    EmitLoop inner = emit_loop_begin(e, in.first, in.end, 1, NULL, 0, false);
+    for (int i = 0; i < 3; i++)
+        at_in[i] = moved(e, at_out[i], by_points ? f->tiles : f->taps, inner.counter, i);
+    emit_tap(f, values, at_in[0], at_in[1], at_in[2]);
+    emit_loop_end(e, &inner, NULL, NULL);
+    emit_loop_end(e, &outer, NULL, NULL);
 }
 
 static LLVMValueRef smaller(Emit *e, LLVMValueRef x, LLVMValueRef y)
@@ -203,11 +211,18 @@ static void emit_chunk(Filter *f, LLVMValueRef chunk, LLVMValueRef share, LLVMVa
     f->one = operand(f, 0, &s->one, n, y);
     f->many = emit_address(e, operand(f, 1, &s->many, n, y),
                            scaled(e, many_tile, 4 * s->shape.vectors * s->many.step));
-    LLVMValueRef first = part_start(e, s->n_tiles, share, s->shares);
-    LLVMValueRef end = part_start(e, s->n_tiles, plus(e, share, emit_int(e, 1)), s->shares);
-    LLVMValueRef full = emit_int(e, s->n_full);
-    if (s->n_full > 0) emit_tiles(f, s->shape.values, first, smaller(e, end, full));
-    if (s->n_full < s->n_tiles) emit_tiles(f, s->tiles[s->n_full].values, larger(e, first, full), end);
+    int64_t shared = s->by_points ? s->n_taps : s->n_tiles;
+    const Range own = {part_start(e, shared, share, s->shares),
+                       part_start(e, shared, plus(e, share, emit_int(e, 1)), s->shares)};
+    LLVMValueRef zero = emit_int(e, 0), full = emit_int(e, s->n_full);
+    if (s->by_points) {
+        emit_tiles(f, s->shape.values, (Range){zero, full}, own);
+        return;
+    }
+    const Range taps = {zero, emit_int(e, s->n_taps)};
+    if (s->n_full > 0) emit_tiles(f, s->shape.values, (Range){own.first, smaller(e, own.end, full)}, taps);
+    if (s->n_full < s->n_tiles)
+        emit_tiles(f, s->tiles[s->n_full].values, (Range){larger(e, own.first, full), own.end}, taps);
 }
 
 void emit_filter_units(Emit *e)

@@ -108,6 +108,8 @@ struct ConvSpec {
 
 /* Whether the convolution is done by minimal filtering on this machine; its input's halo is then wider. */
 bool conv_is_winograd(const Node *node, const Target *target);
+/* Likewise for a conv2d_grad_filter: see filter_spec.h. */
+bool filter_is_winograd(const Node *node, const Target *target);
 /* Tiles, blocks and strides. phase is WINOGRAD_FUSED, or WINOGRAD_INPUT when the tiles are too few to share
  * among threads. */
 Winograd *winograd_plan(Arena *arena, const Node *node, const ConvSpec *spec);

@@ -68,6 +68,22 @@ int64_t filter_chunks(const FilterSpec *spec)
     return blocks_of(spec->oh, spec->chunk_rows);
 }
 
+void filter_set_tiles(Arena *arena, FilterSpec *s, int64_t count, int64_t stride_c, int64_t group,
+                      int64_t group_step)
+{
+    s->n_tiles = s->n_full = blocks_of(count, s->shape.values);
+    FilterTile *tiles = ARENA_ARRAY(arena, FilterTile, s->n_tiles);
+    for (int64_t i = 0; i < s->n_tiles; i++) {
+        int64_t first = i * s->shape.values;
+        tiles[i] = (FilterTile){.one = first / s->block * stride_c + first % s->block,
+                                .many = first / group * group_step,
+                                .sum = first * s->sum_value,
+                                .values = s->shape.values};
+    }
+    s->tiles = tiles;
+    s->sum_piece = s->n_tiles * s->shape.values * s->sum_value;
+}
+
 /* A chunk's vectors and values stay in the first-level cache over all taps and tiles; the sums of a share in
  * the second. Where that makes too few units, shares get smaller, and then pixels are cut into pieces. */
 void filter_cut(FilterSpec *s, const Target *target)
@@ -123,7 +139,7 @@ const char *filter_spec_text(Arena *arena, const FilterSpec *s)
     text_printf(&t, " tile=%dx%d block=%d tiles=%lld/%lld by %lld taps=%lld tables=%016llx", s->shape.values,
                 s->shape.vectors, s->block, (long long)s->n_full, (long long)s->n_tiles,
                 (long long)s->many_tiles, (long long)s->n_taps, (unsigned long long)hash_tables(s));
-    text_printf(&t, " rows=%lld pieces=%lld shares=%lld", (long long)s->chunk_rows, (long long)s->pieces,
-                (long long)s->shares);
+    text_printf(&t, " rows=%lld pieces=%lld shares=%lld%s", (long long)s->chunk_rows, (long long)s->pieces,
+                (long long)s->shares, s->by_points ? " of points" : "");
     return t.text;
 }

@@ -62,6 +62,7 @@ struct FilterSpec {
     int64_t sum_piece, sum_value, sum_vector;
     int64_t chunk_rows; /* output rows that are done for all tiles of a unit before the next */
     int64_t pieces, shares;
+    bool by_points; /* shares are parts of the taps, which are outermost: each has operands of its own */
 };
 
 /* Chunks of one picture; the range of them (over all pictures) that a piece does, of tiles that a share
@@ -75,13 +76,22 @@ static inline int64_t filter_part(int64_t count, int64_t part, int64_t parts)
 /* Whether the template computes this conv2d_grad_filter: its groups, if it has several, fill blocks of any
  * size. */
 bool filter_uses_template(const Node *node);
-/* Whether its values are taps. */
+/* Minimal filtering the other way (3x3, stride 1; see conv_spec.h): where Y = A^T [(G g G^T) . (B^T d B)] A,
+ * the gradient of g is G^T [sum over tiles of (A gy A^T) . (B^T d B)] G. The sum is the template's, with
+ * tiles for pixels and the 36 points for taps.
+ *
+ * Whether its values are taps. */
 bool filter_by_taps(const Node *node);
 
 /* P and V for runs of so many values (`runs` of them) and so many blocks of lanes; V divides blocks. */
 FilterShape filter_shape(int64_t run, int64_t runs, int64_t blocks, int block, bool by_taps,
                          const Target *target);
-/* Sets chunk_rows, pieces and shares; all else is known. */
+/* Sets tiles and sum_piece: `count` values of channels that lie in blocks stride_c apart, the last tile
+ * perhaps past the end; group: values that see the same vectors, which are group_step from those of the next.
+ */
+void filter_set_tiles(Arena *arena, FilterSpec *spec, int64_t count, int64_t stride_c, int64_t group,
+                      int64_t group_step);
+/* Sets chunk_rows, pieces and shares; all else but by_points is known. */
 void filter_cut(FilterSpec *spec, const Target *target);
 
 /* The spec as a line of text: see conv_spec_text. */

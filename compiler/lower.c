@@ -157,7 +157,7 @@ static Expr *elementwise(Lowering *l, const Node *node, const Coord *at)
 static Expr *anchor_value(Lowering *l, const Node *node, const Coord *at)
 {
     if (l->filter) return lower_filter_sum(l, node, at);
-    if (!node_bool(node, A_BIAS)) return l->accumulator;
+    if (node->op == OP_CONV2D_GRAD_FILTER || !node_bool(node, A_BIAS)) return l->accumulator;
     return expr_op2(l->b, EXPR_ADD, l->accumulator, load(l, node->in[node->n_in - 1], at, NULL));
 }
 

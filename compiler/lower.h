@@ -83,9 +83,11 @@ Expr **coord_axis(Coord *at, int axis);
 Expr *coord_channel(Lowering *l, const Coord *at);
 /* The buffer of a constant table (int32 or float, copied). */
 int lower_table(Lowering *l, const char *name, Dtype dtype, const void *data, int64_t elements);
-/* Where sample o of a bilinear enlargement lies between those of the input along an axis, before the border (below
- * 0 it is the first sample's, past in-1 the last's); factor: its scale_factor, 0 for a size. In lower_window.c. */
-/* Between which input samples a position lies, and the weight of the second; what resize takes for "nearest". */
+/* Where sample o of a bilinear enlargement lies between those of the input along an axis, before the border
+ * (below 0 it is the first sample's, past in-1 the last's); factor: its scale_factor, 0 for a size. In
+ * lower_window.c. */
+/* Between which input samples a position lies, and the weight of the second; what resize takes for "nearest".
+ */
 typedef struct ResizeTap {
     int32_t low, high;
     float weight;
@@ -110,11 +112,19 @@ void lower_optimizer_kernel(Lowering *l, const Node *node);
  * 1 / sqrt(variance + eps) of statistics, with the node's eps. */
 Expr *lower_channel_value(Lowering *l, const Node *table, int rank, int row, const Coord *at);
 Expr *lower_deviation(Lowering *l, const Node *node, const Node *statistics, int rank, const Coord *at);
-/* lower_sum.c, of operators for which op_is_sum: a step for the pieces, and one for what they make together. */
+/* lower_sum.c, of operators for which op_is_sum: a step for the pieces, and one for what they make together.
+ */
 void lower_sum(StepList *list, const Fusion *fusion, const Group *group);
 /* lower_filter.c: sums of pieces, then what is made of them. */
 void lower_filter(StepList *list, const Fusion *fusion, const Group *group);
 Expr *lower_filter_sum(Lowering *l, const Node *node, const Coord *at);
+/* The step of the template; operands: its buffers; how: said in its kind. */
+void lower_filter_sums(StepList *list, const Fusion *fusion, const Group *group, const FilterSpec *spec,
+                       Storage *const operands[3], const char *how);
+/* lower_filter_winograd.c */
+void lower_filter_winograd(StepList *list, const Fusion *fusion, const Group *group);
+/* The next buffer of a template's kernel, which has the same ones always, even where two are one storage. */
+void lower_fixed_buffer(Lowering *l, Storage *storage, BufferRole role);
 /* Loops over the elements of a place that store root's value. */
 void lower_elements(Lowering *l, const Node *root);
 /* lower_conv.c: one step per phase. */

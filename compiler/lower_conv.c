@@ -95,9 +95,7 @@ static const char *template_kind(Arena *arena, const Fusion *fusion, const Group
     return text.text;
 }
 
-/* The template's buffers are the same ones always, even where input and output are one storage (parts of a
- * concat). */
-static void fixed_buffer(Lowering *l, Storage *storage, BufferRole role)
+void lower_fixed_buffer(Lowering *l, Storage *storage, BufferRole role)
 {
     const char *name = arena_printf(l->arena, "b%d", l->step->n_args);
     l->step->args[l->step->n_args++].storage = storage;
@@ -144,10 +142,10 @@ static void lower_spec(StepList *list, const Fusion *fusion, const Group *group,
     LoopBuilder b = loop_builder(list->arena, template_kind(list->arena, fusion, group, spec));
     Lowering l = {
         .arena = list->arena, .layout = layout, .fusion = fusion, .group = group, .b = &b, .step = &step};
-    fixed_buffer(&l, layout_place(layout, node->in[0])->storage, BUFFER_IN);
-    fixed_buffer(&l, layout_place(layout, node->in[filters])->storage, BUFFER_IN);
-    fixed_buffer(&l, layout_place(layout, group->root)->storage, BUFFER_OUT);
-    for (int i = 0; middle && i < 2; i++) fixed_buffer(&l, middle[i], BUFFER_OUT);
+    lower_fixed_buffer(&l, layout_place(layout, node->in[0])->storage, BUFFER_IN);
+    lower_fixed_buffer(&l, layout_place(layout, node->in[filters])->storage, BUFFER_IN);
+    lower_fixed_buffer(&l, layout_place(layout, group->root)->storage, BUFFER_OUT);
+    for (int i = 0; middle && i < 2; i++) lower_fixed_buffer(&l, middle[i], BUFFER_OUT);
     bool stores = !spec->winograd || spec->winograd->phase == WINOGRAD_FUSED ||
                   spec->winograd->phase == WINOGRAD_OUTPUT;
     if (stores) lower_epilogue(&l, spec, group->root, y, x);

@@ -108,24 +108,6 @@ static void set_taps(Arena *arena, FilterSpec *s, const Node *node, const Place 
     s->taps = taps;
 }
 
-/* Tiles of values of channels that lie in blocks, the last perhaps past the end; group: values that see the
- * same vectors, which are group_step from those of the next. */
-static void set_tiles(Arena *arena, FilterSpec *s, int64_t count, int64_t stride_c, int64_t group,
-                      int64_t group_step)
-{
-    s->n_tiles = s->n_full = blocks_of(count, s->shape.values);
-    FilterTile *tiles = ARENA_ARRAY(arena, FilterTile, s->n_tiles);
-    for (int64_t i = 0; i < s->n_tiles; i++) {
-        int64_t first = i * s->shape.values;
-        tiles[i] = (FilterTile){.one = first / s->block * stride_c + first % s->block,
-                                .many = first / group * group_step,
-                                .sum = first * s->sum_value,
-                                .values = s->shape.values};
-    }
-    s->tiles = tiles;
-    s->sum_piece = s->n_tiles * s->shape.values * s->sum_value;
-}
-
 /* Values are filters of gy; vectors are channels of x, read for every tap. */
 static void describe_by_filters(Arena *arena, FilterSpec *s, const Node *node, const Place *x,
                                 const Place *gy)
@@ -141,7 +123,7 @@ static void describe_by_filters(Arena *arena, FilterSpec *s, const Node *node, c
     set_taps(arena, s, node, x, s->block);
     s->sum_vector = s->n_taps * s->block;
     s->sum_value = blocks * s->sum_vector;
-    set_tiles(arena, s, dim[0], gy->stride_c, dim[0] / node_int(node, A_GROUPS), blocks * x->stride_c);
+    filter_set_tiles(arena, s, dim[0], gy->stride_c, dim[0] / node_int(node, A_GROUPS), blocks * x->stride_c);
 }
 
 /* Values are channels of x, read for every tap; vectors are filters of gy. */
@@ -157,7 +139,7 @@ static void describe_by_channels(Arena *arena, FilterSpec *s, const Node *node, 
     set_taps(arena, s, node, x, filters);
     s->sum_vector = s->block;
     s->sum_value = s->n_taps * filters;
-    set_tiles(arena, s, channels, x->stride_c, channels, 0);
+    filter_set_tiles(arena, s, channels, x->stride_c, channels, 0);
 }
 
 /* Values are taps of a row and channel of x; vectors are filters of gy. */
@@ -263,36 +245,37 @@ static FilterSpec *describe(const Fusion *fusion, const Node *node)
     return s;
 }
 
-static void fixed_buffer(Lowering *l, Storage *storage, BufferRole role)
+void lower_filter_sums(StepList *list, const Fusion *fusion, const Group *group, const FilterSpec *s,
+                       Storage *const operands[3], const char *how)
 {
-    const char *name = arena_printf(l->arena, "b%d", l->step->n_args);
-    l->step->args[l->step->n_args++].storage = storage;
-    loop_buffer(l->b, name, storage->dtype, role, storage->elements);
+    const Node *node = group->anchor;
+    Step step = lower_new_step(fusion, group);
+    const char *kind =
+        arena_printf(list->arena, "conv2d_grad_filter %lldx%lld%s", (long long)node_rows(node, A_KERNEL),
+                     (long long)node_columns(node, A_KERNEL), how);
+    LoopBuilder b = loop_builder(list->arena, kind);
+    Lowering l = {.arena = list->arena,
+                  .layout = fusion->layout,
+                  .fusion = fusion,
+                  .group = group,
+                  .b = &b,
+                  .step = &step};
+    for (int i = 0; i < 3; i++) lower_fixed_buffer(&l, operands[i], i == 2 ? BUFFER_OUT : BUFFER_IN);
+    Kernel *kernel = loop_finish(&b);
+    kernel->units = s->pieces * s->shares * s->many_tiles;
+    kernel->filter = s;
+    lower_finish_step(list, &step, kernel);
 }
 
 static void lower_sums(StepList *list, const Fusion *fusion, const Group *group, const FilterSpec *s,
                        Storage *sums)
 {
-    const Layout *layout = fusion->layout;
     const Node *node = group->anchor, *one = node->in[s->by_filters ? 1 : 0],
                *many = node->in[s->by_filters ? 0 : 1];
-    Step step = lower_new_step(fusion, group);
-    const char *kind =
-        arena_printf(list->arena, "conv2d_grad_filter %lldx%lld%s", (long long)node_rows(node, A_KERNEL),
-                     (long long)node_columns(node, A_KERNEL),
-                     s->by_filters          ? ""
-                     : filter_by_taps(node) ? " by taps"
-                                            : " by channels");
-    LoopBuilder b = loop_builder(list->arena, kind);
-    Lowering l = {
-        .arena = list->arena, .layout = layout, .fusion = fusion, .group = group, .b = &b, .step = &step};
-    fixed_buffer(&l, layout_place(layout, one)->storage, BUFFER_IN);
-    fixed_buffer(&l, layout_place(layout, many)->storage, BUFFER_IN);
-    fixed_buffer(&l, sums, BUFFER_OUT);
-    Kernel *kernel = loop_finish(&b);
-    kernel->units = s->pieces * s->shares * s->many_tiles;
-    kernel->filter = s;
-    lower_finish_step(list, &step, kernel);
+    Storage *operands[3] = {layout_place(fusion->layout, one)->storage,
+                            layout_place(fusion->layout, many)->storage, sums};
+    const char *how = s->by_filters ? "" : filter_by_taps(node) ? " by taps" : " by channels";
+    lower_filter_sums(list, fusion, group, s, operands, how);
 }
 
 /* The second step: what becomes of the sums. */
@@ -318,6 +301,10 @@ static void lower_total(StepList *list, const Fusion *fusion, const Group *group
 void lower_filter(StepList *list, const Fusion *fusion, const Group *group)
 {
     const Node *node = group->anchor;
+    if (filter_is_winograd(node, fusion->layout->target)) {
+        lower_filter_winograd(list, fusion, group);
+        return;
+    }
     const FilterSpec *s = describe(fusion, node);
     const Place *place = layout_place(fusion->layout, group->root);
     if (is_direct(s, node, group->root, place)) {

@@ -58,19 +58,35 @@ static int64_t count_tiles(int64_t height, int64_t width, int64_t dilation)
 /* A kernel has a table of its tiles, 40 bytes each. More are in pictures of 4096 x 4096. */
 enum { MOST_TILES = 1 << 20 };
 
-bool conv_is_winograd(const Node *node, const Target *target)
+/* Of a window over in that makes out. */
+static bool suits(const Node *node, const int64_t *in, const int64_t *out)
 {
-    if (!target->winograd || node->op != OP_CONV2D || node_int(node, A_GROUPS) != 1) return false;
+    if (node_int(node, A_GROUPS) != 1) return false;
     bool three = node_rows(node, A_KERNEL) == 3 && node_columns(node, A_KERNEL) == 3;
     int64_t stride = node_rows(node, A_STRIDE), dilation = node_rows(node, A_DILATION);
     bool square = stride == node_columns(node, A_STRIDE) && dilation == node_columns(node, A_DILATION);
     if (!three || !square || stride > 2 || (stride == 2 && dilation > 1)) return false;
     /* The transforms cost as much as some 20 channels of products, on both sides; partly filled tiles are
      * wasted. */
-    Type in = node->in[0]->type, out = node->type;
-    if (in.dim[1] < 32 || out.dim[1] < 16) return false;
-    int64_t tiles = count_tiles(out.dim[2], out.dim[3], dilation);
-    return tiles <= MOST_TILES && tiles * WINOGRAD_OUT * WINOGRAD_OUT * 2 <= out.dim[2] * out.dim[3] * 3;
+    if (in[1] < 32 || out[1] < 16) return false;
+    int64_t tiles = count_tiles(out[2], out[3], dilation);
+    return tiles <= MOST_TILES && tiles * WINOGRAD_OUT * WINOGRAD_OUT * 2 <= out[2] * out[3] * 3;
+}
+
+bool conv_is_winograd(const Node *node, const Target *target)
+{
+    return target->winograd && node->op == OP_CONV2D && suits(node, node->in[0]->type.dim, node->type.dim);
+}
+
+/* Both operands are transformed, and so are the sums: that pays for many channels of each, and many tiles to
+ * a sum. */
+bool filter_is_winograd(const Node *node, const Target *target)
+{
+    if (!target->winograd || node->op != OP_CONV2D_GRAD_FILTER || node_rows(node, A_STRIDE) != 1)
+        return false;
+    const int64_t *in = node->in[0]->type.dim, *out = node->in[1]->type.dim;
+    int64_t tiles = out[0] * count_tiles(out[2], out[3], node_rows(node, A_DILATION));
+    return in[1] >= 64 && out[1] >= 64 && tiles >= 32 && suits(node, in, out);
 }
 
 static void add_tiles(WinogradTile *tiles, int64_t *n, const Node *node, const ConvSpec *spec,

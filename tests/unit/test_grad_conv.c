@@ -54,8 +54,16 @@ static const Case convolutions[] = {
     {"linear", "2,3,5", "features: 4", FILL_UNIT},
     {"linear", "2,1,3,5", "features: 2", FILL_UNIT},
     {"linear", "7", "features: 3", FILL_UNIT},
+    /* Large enough for minimal filtering of the weight's gradient; too large for the interpreter. */
+    {"conv2d", "2,64,16,15", "filters: 65, kernel: 3, padding: 1", FILL_UNIT},
+    {"conv2d", "1,65,25,23", "filters: 64, kernel: 3", FILL_UNIT},
+    {"conv2d", "1,64,24,23", "filters: 80, kernel: 3, padding: 2, dilation: 2, bias: false", FILL_UNIT},
 };
-enum { N_CONVOLUTIONS = sizeof convolutions / sizeof *convolutions, MAX_WRT = 3 };
+enum {
+    N_CONVOLUTIONS = sizeof convolutions / sizeof *convolutions,
+    N_SMALL = N_CONVOLUTIONS - 3,
+    MAX_WRT = 3
+};
 
 /* The row's graph, whose output "y" is its value, and outputs "g0", "g1", ...: the gradients of the sum of
  * y * gy with respect to the node's inputs. */
@@ -183,11 +191,7 @@ static const Target targets[] = {
      .l1_bytes = 32 << 10,
      .l2_bytes = 1 << 20},
     {.name = "8 lanes", .vector = 8, .registers = 16, .fma = true, .l1_bytes = 2 << 10, .l2_bytes = 8 << 10},
-    {.name = "4 lanes",
-     .vector = 4,
-     .registers = 16,
-     .l1_bytes = 1 << 10,
-     .l2_bytes = 4 << 10},
+    {.name = "4 lanes", .vector = 4, .registers = 16, .l1_bytes = 1 << 10, .l2_bytes = 4 << 10},
 };
 enum { N_TARGETS = sizeof targets / sizeof *targets };
 
@@ -238,7 +242,7 @@ Suite *grad_conv_suite(void)
     TCase *tests = tcase_create("grad_conv");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, gradients_are_slopes, 0, N_CONVOLUTIONS);
-    tcase_add_loop_test(tests, lowered_gradients_agree, 0, N_CONVOLUTIONS);
+    tcase_add_loop_test(tests, lowered_gradients_agree, 0, N_SMALL);
     tcase_add_loop_test(tests, compiled_gradients_agree, 0, N_CONVOLUTIONS);
     suite_add_tcase(suite, tests);
     return suite;
