@@ -128,9 +128,9 @@ void reference_conv2d_grad_filter(const Node *node, const Tensor *in, Tensor *ou
         int64_t f = i / (per_group * w.kh * w.kw), c = i / (w.kh * w.kw) % per_group;
         int64_t ky = i / w.kw % w.kh, kx = i % w.kw, from = f / filters_per_group * per_group + c;
         for (int64_t n = 0; n < in[0].type.dim[0]; n++)
-            out->data[i] += sum_tap(&w, ky * w.dh - w.ph, kx * w.dw - w.pw,
-                                    in[0].data + (n * channels + from) * ih * iw, ih, iw,
-                                    in[1].data + (n * filters + f) * oh * ow, oh, ow);
+            out->data[i] +=
+                sum_tap(&w, ky * w.dh - w.ph, kx * w.dw - w.pw, in[0].data + (n * channels + from) * ih * iw,
+                        ih, iw, in[1].data + (n * filters + f) * oh * ow, oh, ow);
     }
 }
 

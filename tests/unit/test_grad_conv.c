@@ -236,6 +236,35 @@ START_TEST(compiled_gradients_agree)
 }
 END_TEST
 
+/* ---- wrong shapes -------------------------------------------------------------------------------- */
+
+static const struct {
+    Case c;
+    const char *message;
+} wrong[] = {
+    {{"conv2d_grad_filter", "1,3,5,7; 2,5,5,7", "kernel: 3, padding: 1", FILL_UNIT}, "as many pictures"},
+    {{"conv2d_grad_filter", "1,3,5,7; 1,35", "kernel: 3, padding: 1", FILL_UNIT}, "as many pictures"},
+    {{"conv2d_grad_filter", "1,3,5,7; 1,5,6,7", "kernel: 3, padding: 1", FILL_UNIT},
+     "6 rows of windows span 8, and the padded input has 7"},
+    {{"conv2d_grad_filter", "1,3,5,7; 1,5,3,4", "kernel: 3, stride: [2, 3], padding: 1", FILL_UNIT},
+     "4 columns of windows span 12, and the padded input has 9"},
+    {{"conv2d_grad_filter", "1,3,5,7; 1,4,5,7", "kernel: 1, groups: 2", FILL_UNIT},
+     "do not divide into 2 groups"},
+    {{"conv2d_grad_filter", "3,5; 3,7", "kernel: 1", FILL_UNIT}, "[N,C,H,W]"},
+    {{"flip_filter", "3,5", "", FILL_UNIT}, "[N,C,H,W]"},
+};
+enum { N_WRONG = sizeof wrong / sizeof *wrong };
+
+START_TEST(wrong_shapes_are_told)
+{
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    ck_assert_ptr_null(case_graph(arena, diag, &wrong[_i].c));
+    ck_assert_msg(strstr(diag_text(diag), wrong[_i].message) != NULL, "%s", diag_text(diag));
+    arena_free(arena);
+}
+END_TEST
+
 Suite *grad_conv_suite(void)
 {
     Suite *suite = suite_create("grad_conv");
@@ -244,6 +273,7 @@ Suite *grad_conv_suite(void)
     tcase_add_loop_test(tests, gradients_are_slopes, 0, N_CONVOLUTIONS);
     tcase_add_loop_test(tests, lowered_gradients_agree, 0, N_SMALL);
     tcase_add_loop_test(tests, compiled_gradients_agree, 0, N_CONVOLUTIONS);
+    tcase_add_loop_test(tests, wrong_shapes_are_told, 0, N_WRONG);
     suite_add_tcase(suite, tests);
     return suite;
 }
