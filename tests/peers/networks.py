@@ -68,13 +68,13 @@ class ResNet(nn.Module):
     """A ResNet by torchvision's names. `strides` and `dilations` are per stage; classes=0 leaves out fc."""
 
     def __init__(self, block, counts, classes=1000, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1),
-                 ceil_mode=False, stride_first=False):
+                 ceil_mode=False, stride_first=False, base=64):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(3, base, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(base)
         self.maxpool = nn.MaxPool2d(3, 2, 1, ceil_mode=ceil_mode)
-        channels = 64
-        for i, (width, count) in enumerate(zip((64, 128, 256, 512), counts)):
+        channels = base
+        for i, (width, count) in enumerate(zip((base, 2 * base, 4 * base, 8 * base), counts)):
             stage = []
             for j in range(count):
                 stride = strides[i] if j == 0 else 1
@@ -101,8 +101,8 @@ class ResNet(nn.Module):
         return self.fc(self.stages(x)[-1].mean((2, 3)))
 
 
-def resnet18():
-    return ResNet(BasicBlock, (2, 2, 2, 2))
+def resnet18(base=64):
+    return ResNet(BasicBlock, (2, 2, 2, 2), base=base)
 
 
 def resnet101():
@@ -127,11 +127,11 @@ class ConvBlock(nn.Module):
 class SpatialPath(nn.Module):
     """Three strided blocks: 256 channels at 1/8."""
 
-    def __init__(self):
+    def __init__(self, base=64):
         super().__init__()
-        self.convblock1 = ConvBlock(3, 64, 2)
-        self.convblock2 = ConvBlock(64, 128, 2)
-        self.convblock3 = ConvBlock(128, 256, 2)
+        self.convblock1 = ConvBlock(3, base, 2)
+        self.convblock2 = ConvBlock(base, 2 * base, 2)
+        self.convblock3 = ConvBlock(2 * base, 4 * base, 2)
 
     def forward(self, x):
         return self.convblock3(self.convblock2(self.convblock1(x)))
@@ -167,15 +167,15 @@ class FeatureFusionModule(nn.Module):
 class BiSeNet(nn.Module):
     """BiSeNet with a ResNet-18 context path. Training mode returns (logits, aux1, aux2)."""
 
-    def __init__(self, classes=19):
+    def __init__(self, classes=19, base=64):
         super().__init__()
-        self.spatial_path = SpatialPath()
-        self.context_path = resnet18()  # its fc is carried and never evaluated
-        self.attention_refinement_module1 = AttentionRefinementModule(256)
-        self.attention_refinement_module2 = AttentionRefinementModule(512)
-        self.supervision1 = nn.Conv2d(256, classes, 1)
-        self.supervision2 = nn.Conv2d(512, classes, 1)
-        self.feature_fusion_module = FeatureFusionModule(1024, classes)
+        self.spatial_path = SpatialPath(base)
+        self.context_path = resnet18(base)  # its fc is carried and never evaluated
+        self.attention_refinement_module1 = AttentionRefinementModule(4 * base)
+        self.attention_refinement_module2 = AttentionRefinementModule(8 * base)
+        self.supervision1 = nn.Conv2d(4 * base, classes, 1)
+        self.supervision2 = nn.Conv2d(8 * base, classes, 1)
+        self.feature_fusion_module = FeatureFusionModule(16 * base, classes)
         self.conv = nn.Conv2d(classes, classes, 1)
 
     def forward(self, x):
