@@ -167,7 +167,6 @@ static Node *make_sgd(Graph *graph, const Player *player, const PlayerParam *own
     if (o->momentum != 0) in[3] = make_state(graph, player, owned->param, "momentum_buffer");
     Node *node = graph_add(graph, OP_SGD, owned->param->name, player->pos, in, in[3] ? 4 : 3);
     node_set_float(node, A_MOMENTUM, o->momentum);
-    node_set_float(node, A_DAMPENING, o->dampening);
     node_set_bool(node, A_NESTEROV, o->nesterov);
     return node;
 }
@@ -213,13 +212,31 @@ static Node *accumulate(Graph *graph, const Player *player, const Node *param, N
     return next;
 }
 
+/* The factor by which the player's gradients together have at most that norm. */
+static Node *clip_factor(Graph *graph, const Player *player, Node *const *gradient)
+{
+    Node *total = NULL;
+    for (int i = 0; i < player->n_params; i++) {
+        Node *g = gradient[i];
+        if (!g) continue;
+        Node *square = build_binary(graph, OP_MUL, g, g, g);
+        Node *sum = graph_make(graph, OP_SUM, g, &square, 1);
+        total = total ? build_binary(graph, OP_ADD, g, total, sum) : sum;
+    }
+    Node *factor = graph_add(graph, OP_CLIP_FACTOR, player->name, player->pos, &total, 1);
+    node_set_float(factor, A_VALUE, player->optimizer.clip_norm);
+    return graph_settle(graph, factor);
+}
+
 /* What the player does with its gradients; all of it belongs to it, so that it can be left out. */
 static void add_updates(Graph *graph, const Player *player, int number, Node **gradient)
 {
     int first = graph->next_id;
+    Node *factor = player->optimizer.clip_norm > 0 ? clip_factor(graph, player, gradient) : NULL;
     for (int i = 0; i < player->n_params; i++) {
         if (!gradient[i]) continue;
-        update_param(graph, player, &player->params[i], gradient[i]);
+        Node *used = factor ? build_binary(graph, OP_MUL, gradient[i], gradient[i], factor) : gradient[i];
+        update_param(graph, player, &player->params[i], used);
     }
     for (int i = graph->n_nodes - 1; i >= 0 && graph->nodes[i]->id >= first; i--)
         if (op_info(graph->nodes[i]->op)->class != CLASS_SOURCE) graph->nodes[i]->player = number;
@@ -289,16 +306,26 @@ static void follow_losses(Graph *graph, Training *training, const char *const *n
             if (!strcmp(graph->outputs[k].name, names[i])) training->players[i].loss = graph->outputs[k].node;
 }
 
+/* Who has nothing to minimise, since the weight of all its loss is 0, does not play. */
+static void drop_idle_players(Training *training)
+{
+    int n = 0;
+    for (int i = 0; i < training->n_players; i++)
+        if (training->players[i].loss->op != OP_CONSTANT) training->players[n++] = training->players[i];
+    training->n_players = n;
+}
+
 bool autodiff_players(Graph *graph, Training *training)
 {
-    int n = training->n_players;
-    const char **names = ARENA_ARRAY(graph->arena, const char *, n);
-    for (int i = 0; i < n; i++) names[i] = training->players[i].loss->name;
+    const char **names = ARENA_ARRAY(graph->arena, const char *, training->n_players);
+    for (int i = 0; i < training->n_players; i++) names[i] = training->players[i].loss->name;
     graph_sort(graph);
     drop_zero_weights(graph);
     follow_losses(graph, training, names);
+    drop_idle_players(training);
     drop_terms(graph, training);
     graph_sort(graph);
+    int n = training->n_players;
     Node ***gradients = ARENA_ARRAY(graph->arena, Node **, n);
     for (int p = 0; p < n; p++) {
         Player *player = &training->players[p];

@@ -8,8 +8,9 @@
 typedef struct Stepper {
     Lowering *l;
     const Node *node;
-    Expr *rate, *bias1,
-        *root2;          /* of this step: learning rate with the group's factor, and Adam's corrections */
+    /* Of this step: learning rate with the group's factor, Adam's corrections, SGD's share of a new gradient.
+     */
+    Expr *rate, *bias1, *root2, *share;
     int param, state[2]; /* buffers */
 } Stepper;
 
@@ -33,16 +34,15 @@ static Expr *with_decay(const Stepper *s, Expr *gradient, Expr *value)
     return decay == 0 ? gradient : expr_op3(b, EXPR_FMA, value, expr_float(b, decay), gradient);
 }
 
-/* v = momentum * v + (1 - dampening) * g; p -= rate * v (Nesterov: rate * (g + momentum * v)). Unlike
- * PyTorch, the first step dampens too. */
+/* v = momentum * v + share * g; p -= rate * v (Nesterov: rate * (g + momentum * v)); see HYPER_BIAS1. */
 static Expr *sgd(const Stepper *s, Expr *index, Expr *value, Expr *gradient)
 {
     LoopBuilder *b = s->l->b;
-    double momentum = node_float(s->node, A_MOMENTUM), dampening = node_float(s->node, A_DAMPENING);
+    double momentum = node_float(s->node, A_MOMENTUM);
     Expr *step = loop_let(b, "g", with_decay(s, gradient, value));
     if (s->node->n_in == 4) {
         Expr *old = expr_load(b, s->state[0], index);
-        Expr *next = expr_op2(b, EXPR_ADD, mul(b, old, momentum), mul(b, step, 1 - dampening));
+        Expr *next = expr_op2(b, EXPR_ADD, mul(b, old, momentum), expr_op2(b, EXPR_MUL, step, s->share));
         next = loop_let(b, "v", next);
         loop_store(b, s->state[0], index, next);
         step = node_bool(s->node, A_NESTEROV) ? expr_op2(b, EXPR_ADD, step, mul(b, next, momentum)) : next;
@@ -96,6 +96,7 @@ static Coord open_elements(Stepper *s, const Place *p)
         s->bias1 = loop_let(b, "step", expr_op2(b, EXPR_DIV, s->rate, hyper(l, s->node, HYPER_BIAS1)));
         s->root2 = loop_let(b, "root", expr_op1(b, EXPR_SQRT, hyper(l, s->node, HYPER_BIAS2)));
     }
+    if (!adaptive && s->node->n_in == 4) s->share = loop_let(b, "share", hyper(l, s->node, HYPER_BIAS1));
     at.cb = open_axis(l, vector ? LOOP_VECTOR : LOOP_SERIAL, "c", blocks_of(v.c, p->block));
     at.y = open_axis(l, !blocked && v.w == 1 && v.h > 1 ? LOOP_VECTOR : LOOP_SERIAL, "y", v.h);
     at.x = open_axis(l, blocked ? LOOP_SERIAL : LOOP_VECTOR, "x", v.w);

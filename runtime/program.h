@@ -135,9 +135,10 @@ typedef struct ProgramClass {
 /* What a ROLE_HYPER tensor holds. */
 typedef enum ProgramHyper {
     HYPER_LR,    /* learning rate of this step, before the multipliers of groups */
-    HYPER_BIAS1, /* Adam: 1 - beta1^t and 1 - beta2^t, t counting the player's steps from 1 */
-    HYPER_BIAS2,
-    HYPER_KEEP, /* 0 in the first micro-batch of a step, then 1: what remains of the accumulated gradient */
+    HYPER_BIAS1, /* Adam: 1 - beta1^t, t counting the player's steps from 1. SGD: the share of a new gradient
+                    in the momentum, 1 in the first step, then 1 - dampening, as PyTorch has it */
+    HYPER_BIAS2, /* Adam: 1 - beta2^t */
+    HYPER_KEEP,  /* 0 in the first micro-batch of a step, then 1: what remains of the accumulated gradient */
     PROGRAM_HYPERS,
 } ProgramHyper;
 
@@ -165,7 +166,7 @@ typedef struct ProgramPlayer {
     uint32_t optimizer;   /* ProgramOptimizer */
     uint32_t hyper, loss; /* indices of tensors: its ROLE_HYPER, and the output that it minimises */
     uint32_t reserved;
-    double lr, beta1, beta2;
+    double lr, beta1, beta2; /* SGD: beta1 is its dampening */
     ProgramSchedule schedule;
     int64_t from; /* its first step is that of this iteration, counted from 0 */
 } ProgramPlayer;

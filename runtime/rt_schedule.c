@@ -2,6 +2,8 @@
  * the cosine are their Taylor series after the argument was brought near 0. */
 #include "rt_schedule.h"
 
+#include <stdbool.h>
+
 #include <math.h>
 
 static const double LN_2 = 0.69314718055994530942, PI = 3.14159265358979323846;
@@ -81,7 +83,9 @@ void schedule_hypers(const ProgramPlayer *player, int64_t iteration, int64_t ite
     double lr = t < 0 ? 0 : schedule_lr(&player->schedule, player->lr, t, iterations - player->from);
     if (t < 0) t = 0;
     hypers[HYPER_LR] = (float)lr;
-    hypers[HYPER_BIAS1] = (float)(1 - to_whole_power(player->beta1, t + 1));
+    bool sgd = player->optimizer == OPTIMIZER_SGD;
+    hypers[HYPER_BIAS1] =
+        (float)(sgd ? (t ? 1 - player->beta1 : 1) : 1 - to_whole_power(player->beta1, t + 1));
     hypers[HYPER_BIAS2] = (float)(1 - to_whole_power(player->beta2, t + 1));
     hypers[HYPER_KEEP] = micro ? 1 : 0;
 }

@@ -23,8 +23,8 @@ WIDTH = 16
 SIZES = {"multi_level_context2": (4, 128, 128)}
 DEFAULT_SIZE = (4, 64, 64)
 # A rectifier's input this near to 0, as a share of the root mean square, may have another sign in float, and the
-# gradient then jumps: pictures are chosen so that there is none in any step.
-MARGIN = 2e-6
+# gradient then jumps: pictures are chosen so that there is none.
+MARGIN = 1.5e-6
 
 
 class Margin:

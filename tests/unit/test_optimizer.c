@@ -16,12 +16,13 @@ enum { ROWS = 7, COLUMNS = 13, COUNT = ROWS * COLUMNS, STEPS = 100 };
 typedef struct Rule {
     const char *row;                /* of the graph's text, behind the inputs */
     bool adam, decoupled, nesterov; /* adam false: sgd */
-    double lr_scale, decay, momentum, beta1, beta2, eps;
+    double lr_scale, decay, momentum, dampening, beta1, beta2, eps;
 } Rule;
 
 static const Rule rules[] = {
     {"sgd %1, %2, %3", .lr_scale = 1},
     {"sgd %1, %2, %3, %4 {momentum=0.9, weight_decay=0.01}", .lr_scale = 1, .momentum = 0.9, .decay = 0.01},
+    {"sgd %1, %2, %3, %4 {momentum=0.8}", .lr_scale = 1, .momentum = 0.8, .dampening = 0.3},
     {"sgd %1, %2, %3, %4 {lr_scale=20, momentum=0.5, nesterov=true}", .lr_scale = 20, .momentum = 0.5,
      .nesterov = true},
     {"adam %1, %2, %3, %4, %5", .adam = true, .lr_scale = 1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
@@ -66,7 +67,7 @@ static void reference(const Rule *r, int t, double g, double *p, double *m, doub
     else
         g += r->decay * *p;
     if (!r->adam) {
-        *m = t == 1 ? g : r->momentum * *m + g;
+        *m = t == 1 ? g : r->momentum * *m + (1 - r->dampening) * g;
         *p -= lr * (r->nesterov ? g + r->momentum * *m : *m);
         return;
     }
@@ -102,7 +103,7 @@ static void walk(const Rule *rule, SegrtSession *session)
     for (int t = 1; t <= STEPS; t++) {
         gradient(t, g);
         hyper[HYPER_LR] = (float)rate;
-        hyper[HYPER_BIAS1] = (float)(1 - pow(rule->beta1, t));
+        hyper[HYPER_BIAS1] = (float)(rule->adam ? 1 - pow(rule->beta1, t) : t == 1 ? 1 : 1 - rule->dampening);
         hyper[HYPER_BIAS2] = (float)(1 - pow(rule->beta2, t));
         for (int i = 0; i < COUNT; i++) reference(rule, t, (double)g[i], &p[i], &m[i], &v[i]);
         ck_assert_msg(!segrt_run(session, &err), "%s", err.text);

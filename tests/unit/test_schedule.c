@@ -80,7 +80,8 @@ END_TEST
 
 START_TEST(a_player_begins_late)
 {
-    const ProgramPlayer player = {.lr = 1e-3,
+    const ProgramPlayer player = {.optimizer = OPTIMIZER_ADAM,
+                                  .lr = 1e-3,
                                   .beta1 = 0.9,
                                   .beta2 = 0.999,
                                   .from = 150,
@@ -103,11 +104,23 @@ END_TEST
 
 START_TEST(long_runs)
 {
-    const ProgramPlayer player = {.lr = 1, .beta1 = 0.9, .beta2 = 0.999};
+    const ProgramPlayer player = {.optimizer = OPTIMIZER_ADAM, .lr = 1, .beta1 = 0.9, .beta2 = 0.999};
     float hypers[PROGRAM_HYPERS];
     schedule_hypers(&player, 1000000, 2000000, 0, hypers);
     ck_assert(hypers[HYPER_BIAS1] == 1);
     ck_assert(hypers[HYPER_BIAS2] == 1);
+}
+END_TEST
+
+/* torch.optim.SGD takes the first gradient whole. */
+START_TEST(dampening_begins_late)
+{
+    const ProgramPlayer player = {.optimizer = OPTIMIZER_SGD, .lr = 1, .beta1 = 0.25, .from = 2};
+    float hypers[PROGRAM_HYPERS];
+    schedule_hypers(&player, 2, 10, 0, hypers);
+    ck_assert(hypers[HYPER_BIAS1] == 1);
+    schedule_hypers(&player, 3, 10, 0, hypers);
+    ck_assert(hypers[HYPER_BIAS1] == 0.75f);
 }
 END_TEST
 
@@ -131,6 +144,7 @@ Suite *schedule_suite(void)
     tcase_add_test(tests, warm_up);
     tcase_add_test(tests, a_player_begins_late);
     tcase_add_test(tests, long_runs);
+    tcase_add_test(tests, dampening_begins_late);
     tcase_add_test(tests, a_tunable_begins_late);
     suite_add_tcase(suite, tests);
     return suite;

@@ -112,7 +112,7 @@ static void use_sgd(Training *training)
 static Trained open_program(Arena *arena, Model *model)
 {
     Trained t = {0};
-    BuildOptions options = {.model = model, .training = model->training};
+    BuildOptions options = {.model = model, .training = model->training, .no_winograd = getenv("NOWINO") != NULL};
     Build *build = build_graph(arena, model->graph, &options);
     ck_assert_msg(build != NULL, "%s", diag_text(model->graph->diag));
     const char *error = NULL;
