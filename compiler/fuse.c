@@ -13,6 +13,7 @@ typedef struct Fuser {
     Node **anchor; /* by node id: the contraction whose epilogue ends here */
     /* By node id, of the node and all that is computed inside it: buffers that it may need, and nodes. */
     int *buffers, *members;
+    int *place, *deadline; /* by node id: where in the order; the last place at which it can be computed */
 } Fuser;
 
 /* A kernel's size is bounded, so that chains of any length are compiled, in time that grows with their
@@ -73,7 +74,7 @@ static bool has_value_rule(const Node *node)
 {
     const OpInfo *info = op_info(node->op);
     if (info->class == CLASS_ELEMENTWISE) return true;
-    if (node->op == OP_CONCAT || node->op == OP_RESHAPE || node->op == OP_FLATTEN) return false;
+    if (node->op == OP_CONCAT || op_shares_input(node->op)) return false;
     if (node->op == OP_SOFTMAX || node->op == OP_LOG_SOFTMAX || node->op == OP_PACK_FILTER) return false;
     return info->lower && !conv_uses_template(node);
 }
@@ -95,8 +96,42 @@ static bool fits_inside(const Fuser *f, const Node *user, const Node *in)
            f->members[user->id] + f->members[in->id] <= MOST_MEMBERS;
 }
 
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Parameters change in the middle of the order, as soon as who reads them has been there; what is computed
+ * inside a later node reads them later. */
+static void find_deadlines(Fuser *f)
+{
+    const Graph *graph = f->layout->graph;
+    for (int k = 0; k < graph->n_nodes; k++) {
+        f->place[graph->nodes[k]->id] = k;
+        f->deadline[graph->nodes[k]->id] = graph->n_nodes;
+    }
+    for (int i = 0; i < graph->n_updates; i++) {
+        const Update *update = &graph->updates[i];
+        if (update->value != update->param) f->deadline[update->param->id] = f->place[update->value->id];
+    }
+    for (int k = 0; k < graph->n_nodes; k++) {
+        const Node *node = graph->nodes[k];
+        for (int i = 0; i < node->n_in; i++) {
+            const Node *in = node->in[i];
+            bool in_place = op_info(in->op)->class == CLASS_SOURCE || op_shares_input(in->op);
+            if (in_place) f->deadline[node->id] = least(f->deadline[node->id], f->deadline[in->id]);
+        }
+    }
+}
+
+static bool reads_in_time(const Fuser *f, const Node *user, const Node *in)
+{
+    return f->place[user->id] <= f->deadline[in->id];
+}
+
 static void take_in(Fuser *f, const Node *user, const Node *in)
 {
+    f->deadline[user->id] = least(f->deadline[user->id], f->deadline[in->id]);
     f->fusion->inlined[in->id] = true;
     f->buffers[user->id] += f->buffers[in->id] - 2;
     f->members[user->id] += f->members[in->id];
@@ -114,7 +149,7 @@ static int input_with_anchor(const Fuser *f, const Node *user)
     for (int i = 0; i < user->n_in; i++) {
         const Node *in = user->in[i];
         if (!f->anchor[in->id] || !only_use(f, in) || !is_elementwise(user) || !same_domain(f, user, in) ||
-            !fits_inside(f, user, in))
+            !fits_inside(f, user, in) || !reads_in_time(f, user, in))
             continue;
         if (best < 0 || in->id > user->in[best]->id) best = i;
     }
@@ -135,7 +170,8 @@ static void take_inputs(Fuser *f, Node *user)
         if (in->player >= 0 && in->player != user->player) continue;
         /* An epilogue has no place for loops. */
         if (f->anchor[user->id] && !is_elementwise(in)) continue;
-        if (reads_once(f, user, in) && fits_inside(f, user, in)) take_in(f, user, in);
+        if (reads_once(f, user, in) && fits_inside(f, user, in) && reads_in_time(f, user, in))
+            take_in(f, user, in);
     }
 }
 
@@ -201,6 +237,9 @@ Fusion *fuse_groups(Layout *layout, bool fuse)
     f.anchor = ARENA_ARRAY(arena, Node *, layout->n_places);
     f.buffers = ARENA_ARRAY(arena, int, layout->n_places);
     f.members = ARENA_ARRAY(arena, int, layout->n_places);
+    f.place = ARENA_ARRAY(arena, int, layout->n_places);
+    f.deadline = ARENA_ARRAY(arena, int, layout->n_places);
+    find_deadlines(&f);
     for (int k = 0; k < graph->n_nodes; k++)
         for (int i = 0; i < graph->nodes[k]->n_in; i++) f.uses[graph->nodes[k]->in[i]->id]++;
     for (int i = 0; i < graph->n_outputs; i++) f.uses[graph->outputs[i].node->id] += 2;
@@ -217,8 +256,9 @@ Fusion *fuse_groups(Layout *layout, bool fuse)
     keep_epilogues_plain(&f);
     for (int k = 0; k < graph->n_nodes; k++) {
         Node *node = graph->nodes[k];
-        bool is_alias = node->op == OP_RESHAPE || node->op == OP_FLATTEN;
-        if (op_info(node->op)->class == CLASS_SOURCE || fusion->inlined[node->id] || is_alias) continue;
+        if (op_info(node->op)->class == CLASS_SOURCE || fusion->inlined[node->id] ||
+            op_shares_input(node->op))
+            continue;
         if (node->op == OP_CONCAT)
             add_concat(fusion, node);
         else if (f.anchor[node->id])

@@ -297,12 +297,14 @@ static void hasten_updates(Graph *graph)
     bool *moved = ARENA_ARRAY(arena, bool, graph->next_id);
     const Node **owner =
         ARENA_ARRAY(arena, const Node *, graph->next_id); /* of an update's value: its parameter */
+    const Node **memory = ARENA_ARRAY(arena, const Node *, graph->next_id); /* whose a node's value lies in */
     for (int i = 0; i < graph->n_updates; i++) owner[graph->updates[i].value->id] = graph->updates[i].param;
     for (int k = 0; k < n; k++) {
-        position[graph->nodes[k]->id] = k;
-        for (int i = 0; i < graph->nodes[k]->n_in; i++)
-            if (owner[graph->nodes[k]->id] != graph->nodes[k]->in[i])
-                last_read[graph->nodes[k]->in[i]->id] = k;
+        const Node *node = graph->nodes[k];
+        position[node->id] = k;
+        memory[node->id] = op_shares_input(node->op) ? memory[node->in[0]->id] : node;
+        for (int i = 0; i < node->n_in; i++)
+            if (owner[node->id] != node->in[i]) last_read[memory[node->in[i]->id]->id] = k;
         first[k] = -1;
     }
     for (int i = graph->n_updates - 1; i >= 0; i--) {

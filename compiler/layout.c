@@ -249,18 +249,13 @@ static void find_halos(Layout *layout)
     }
 }
 
-static bool shares_input(const Node *node)
-{
-    return node->op == OP_RESHAPE || node->op == OP_FLATTEN;
-}
-
 /* Whether a part may live inside the concat: made by a kernel here, in the same blocks, by nobody else's
  * storage. Plain values are taken to be dense by outputs and by those that share their memory, so between
  * the pictures of a batch nothing else may lie. */
 static bool can_be_placed(const Layout *layout, const Node *part, const Place *whole, int64_t channel)
 {
     const Place *place = layout_place(layout, part);
-    bool made_here = op_info(part->op)->class != CLASS_SOURCE && !part->mark && !shares_input(part) &&
+    bool made_here = op_info(part->op)->class != CLASS_SOURCE && !part->mark && !op_shares_input(part->op) &&
                      part->op != OP_CONCAT;
     return made_here && !place->storage && place->block == whole->block && channel % whole->block == 0 &&
            (whole->block > 1 || whole->view.n == 1);
@@ -378,14 +373,14 @@ static void finish_places(Layout *layout)
     }
     for (int k = 0; k < layout->graph->n_nodes; k++) {
         const Node *node = layout->graph->nodes[k];
-        if (!part[node->id] && !shares_input(node)) finish_place(layout, node);
+        if (!part[node->id] && !op_shares_input(node->op)) finish_place(layout, node);
     }
     for (int k = 0; k < layout->graph->n_nodes; k++) {
         int id = layout->graph->nodes[k]->id;
         if (part[id]) finish_part(&layout->places[whole_of[id]->id], &layout->places[id]);
     }
     for (int k = 0; k < layout->graph->n_nodes; k++)
-        if (shares_input(layout->graph->nodes[k])) finish_alias(layout, layout->graph->nodes[k]);
+        if (op_shares_input(layout->graph->nodes[k]->op)) finish_alias(layout, layout->graph->nodes[k]);
     for (int i = 0; i < layout->graph->n_updates; i++) {
         const Update *update = &layout->graph->updates[i];
         Place *from = &layout->places[update->param->id], *to = &layout->places[update->value->id];

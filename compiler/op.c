@@ -122,6 +122,11 @@ int op_attr_index(Op op, AttrName name)
     return -1;
 }
 
+bool op_shares_input(Op op)
+{
+    return op == OP_RESHAPE || op == OP_FLATTEN;
+}
+
 int op_data_inputs(const Node *node)
 {
     const OpInfo *info = op_info(node->op);

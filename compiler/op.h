@@ -90,8 +90,11 @@ int op_attr_index(Op op, AttrName name);
 AttrName attr_find(const char *name);
 /* Whether word is one of the words of this ATTR_CHOICE. */
 bool attr_has_word(AttrName name, const char *word);
-/* Whether it sums many elements, piece by piece: see lower_sum.c. It reads any layout and makes a plain value. */
+/* Whether it sums many elements, piece by piece: see lower_sum.c. It reads any layout and makes a plain
+ * value. */
 bool op_is_sum(Op op);
+/* Whether its value is its input, of other dimensions: the same elements in the same memory. */
+bool op_shares_input(Op op);
 /* How many of the node's inputs are data; parameters follow them. */
 int op_data_inputs(const Node *node);
 

@@ -195,6 +195,52 @@ START_TEST(updates_come_last)
 }
 END_TEST
 
+/* Graphs that read a parameter, w = 1, when its update (by -g, g = 1) could be done already: y is what they
+ * read.
+ */
+static const char *const readers[] = {
+    /* by another name for the same memory, after another of its readers */
+    "graph g\n%1: f32[16] = param {updated=true} # \"w\"\n%2: f32[16] = input # \"g\"\n"
+    "%3: f32[4] = tunable # \"hyper\"\n%4: f32[4,4] = reshape %1 {shape=[4,4]}\n%5: f32[4,4] = softmax %4 "
+    "{dim=1}\n"
+    "%6: f32[16] = reshape %5 {shape=[16]}\n%7: f32[16] = sub %6, %6\n%8: f32[16] = add %2, %7\n"
+    "%9: f32[4,4] = affine %4 {scale=1}\n%10: f32[16] = sgd %1, %2, %3\noutput a = %8\noutput y = %9\n"
+    "update %1 = %10\n",
+    /* computed inside a later node */
+    "graph g\n%1: f32[16] = param {updated=true} # \"w\"\n%2: f32[16] = input # \"g\"\n"
+    "%3: f32[4] = tunable # \"hyper\"\n%4: f32[16] = affine %1 {scale=2}\n%5: f32[16] = relu %2\n"
+    "%6: f32[16] = sub %4, %5\n%7: f32[16] = sgd %1, %2, %3\noutput y = %6\noutput b = %5\nupdate %1 = %7\n",
+};
+
+START_TEST(updates_wait_for_readers)
+{
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    Graph *graph = parse(arena, diag, readers[_i]);
+    ck_assert_msg(graph != NULL, "%s", diag_text(diag));
+    Build *build = build_graph(arena, graph, &(BuildOptions){0});
+    ck_assert_msg(build != NULL, "%s", diag_text(diag));
+    const char *error = NULL;
+    BuildJit *jit = build_jit(build, &error);
+    ck_assert_msg(jit != NULL, "%s", error);
+    SegrtSession *session;
+    RtError err;
+    ck_assert_msg(!segrt_open(build_program(jit), 1, &session, &err), "%s", err.text);
+    float *w = tensor(session, "w"), *g = tensor(session, "g");
+    for (int i = 0; i < 16; i++) w[i] = g[i] = 1;
+    tensor(session, "hyper")[HYPER_LR] = 1;
+    segrt_parameters_changed(session);
+    ck_assert_msg(!segrt_run(session, &err), "%s", err.text);
+    for (int i = 0; i < 16; i++) {
+        ck_assert_msg(tensor(session, "y")[i] == 1, "%d: %g", i, (double)tensor(session, "y")[i]);
+        ck_assert(tensor(session, "w")[i] == 0);
+    }
+    segrt_close(session);
+    build_jit_free(jit);
+    arena_free(arena);
+}
+END_TEST
+
 Suite *optimizer_suite(void)
 {
     Suite *suite = suite_create("optimizer");
@@ -204,6 +250,7 @@ Suite *optimizer_suite(void)
     tcase_add_test(text, text_says_what_changes);
     tcase_add_loop_test(text, bad_updates_are_reported, 0, (int)(sizeof faulty / sizeof *faulty));
     tcase_add_test(text, updates_come_last);
+    tcase_add_loop_test(text, updates_wait_for_readers, 0, (int)(sizeof readers / sizeof *readers));
     suite_add_tcase(suite, steps);
     suite_add_tcase(suite, text);
     return suite;
