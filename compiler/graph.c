@@ -272,6 +272,31 @@ static void defer_updates(Graph *graph, bool *deferred)
         if (graph->updates[i].value != graph->updates[i].param) deferred[graph->updates[i].value->id] = true;
 }
 
+/* The first player whose updates need a node, by id; n_players: none. What a later player alone needs is
+ * computed when the earlier ones are done, so that both don't need memory at once. */
+static const int *find_players(Graph *graph, int *n_players)
+{
+    int *wanted_by = ARENA_ARRAY(graph->arena, int, graph->next_id);
+    int most = 0;
+    for (int i = 0; i < graph->n_updates; i++)
+        if (graph->updates[i].value->player >= most) most = graph->updates[i].value->player + 1;
+    for (int i = 0; i < graph->next_id; i++) wanted_by[i] = most;
+    NodeList stack = {.arena = graph->arena};
+    for (int player = 0; player < most; player++)
+        for (int i = 0; i < graph->n_updates; i++) {
+            if (graph->updates[i].value->player != player) continue;
+            push(&stack, graph->updates[i].value);
+            while (stack.count > 0) {
+                Node *node = stack.items[--stack.count];
+                if (wanted_by[node->id] < most) continue;
+                wanted_by[node->id] = player;
+                for (int k = 0; k < node->n_in; k++) push(&stack, node->in[k]);
+            }
+        }
+    *n_players = most;
+    return wanted_by;
+}
+
 /* Where an update may stand at the earliest: behind its inputs and everything that reads the old parameter.
  */
 static int earliest_place(const Graph *graph, const Update *update, const int *last_read, const int *position)
@@ -336,10 +361,15 @@ void graph_sort(Graph *graph)
     if (found.count > 0) qsort(found.items, (size_t)found.count, sizeof *found.items, by_id);
     bool *deferred = ARENA_ARRAY(graph->arena, bool, graph->next_id);
     defer_updates(graph, deferred);
-    for (int last = 0; last < 3; last++) /* neither, then updates of every run, then the players' */
+    int n_players;
+    const int *wanted_by = find_players(graph, &n_players);
+    for (int last = 0; last < n_players + 3;
+         last++) /* by player, the rest, updates of every run, of players */
         for (int i = 0; i < found.count; i++) {
             Node *node = found.items[i];
-            int turn = node->player >= 0 ? 2 : deferred[node->id] ? 1 : 0;
+            int turn = node->player >= 0    ? n_players + 2
+                       : deferred[node->id] ? n_players + 1
+                                            : wanted_by[node->id];
             if (node->mark == REACHED && turn == last) place(&order, &stack, node);
         }
     graph->nodes = order.items;
