@@ -60,6 +60,49 @@ InstanceInput *program_inputs(Builder *builder, const Definition *of, const Scop
     return inputs;
 }
 
+/* A stream's picture or labels as training fills them: batches of N, pictures of three channels, labels of
+ * the picture's size. False after reporting. */
+static bool check_part(Builder *builder, const Node *part, const Node *image, int64_t batch)
+{
+    const int64_t *dim = part->type.dim, *of_image = image->type.dim;
+    const char *found = type_text(builder->arena, part->type);
+    if (part == image) {
+        if (part->type.rank == 4 && dim[0] == batch && dim[1] == 3) return true;
+        diag_error(builder->diag, part->pos,
+                   "pictures to train on are [N, 3, height, width], N being %lld here, not %s",
+                   (long long)batch, found);
+        return false;
+    }
+    bool fits = part->type.rank == 3 && dim[0] == batch && dim[1] == of_image[2] && dim[2] == of_image[3];
+    if (!fits)
+        diag_error(builder->diag, part->pos,
+                   "labels to train on have their pictures' size, i32[%lld,%lld,%lld], not %s",
+                   (long long)batch, (long long)of_image[2], (long long)of_image[3], found);
+    return fits;
+}
+
+/* What data sets give to a stream is known. */
+static void check_stream(Builder *builder, const TreeEntry *stream, const Bundle *bundle, int64_t batch)
+{
+    const Node *image = NULL;
+    bool named = false;
+    for (int i = 0; i < bundle->n; i++) {
+        bool is_image = strcmp(bundle->names[i], "image") == 0;
+        named |= is_image;
+        if (is_image) image = bundle->nodes[i];
+        if (!is_image && strcmp(bundle->names[i], "label") != 0)
+            diag_error(builder->diag, stream->value->entries[i].pos,
+                       "data sets have pictures, 'image', and labels, 'label': there is none for '%s'",
+                       bundle->names[i]);
+    }
+    if (!named)
+        diag_error(builder->diag, stream->pos, "the stream '%s' has no 'image' to train on", stream->key);
+    if (!image || !check_part(builder, image, image, batch)) return;
+    for (int i = 0; i < bundle->n; i++)
+        if (strcmp(bundle->names[i], "label") == 0 && bundle->nodes[i])
+            check_part(builder, bundle->nodes[i], image, batch);
+}
+
 static Bundle add_stream(Builder *builder, const TreeEntry *stream, const Scope *scope)
 {
     const Tree *parts = stream->value;
@@ -76,6 +119,7 @@ static Bundle add_stream(Builder *builder, const TreeEntry *stream, const Scope 
         names[i] = parts->entries[i].key;
         bundle.nodes[i] = add_input(builder, &parts->entries[i], scope, prefix);
     }
+    if (builder->training) check_stream(builder, stream, &bundle, scope_symbol(scope, "N")->value);
     return bundle;
 }
 

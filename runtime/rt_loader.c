@@ -24,6 +24,7 @@ typedef struct Stream {
     DataSet *set;
     bool labelled;
     uint64_t position; /* of the first sample of batch 0 */
+    int64_t height, width;
     Augment augment;
     int32_t label[256]; /* what the network is given for a class id; classes that it has not: NO_CLASS */
     Kept *kept;         /* one for each picture of the set; NULL: nothing is kept */
@@ -39,7 +40,7 @@ typedef struct Slot {
 
 struct Loader {
     int stream_count, thread_count, slot_count;
-    int64_t batch, height, width;
+    int64_t batch;
     Stream streams[LOADER_MOST_STREAMS];
     Slot *slots;
     PictureScale scale;
@@ -155,8 +156,8 @@ static RtStatus fetch(Loader *loader, Stream *stream, size_t item, RtImage *imag
 static void fill(const Loader *loader, const Stream *stream, const RtImage *image, const RtImage *ids,
                  float *planes, int32_t *labels)
 {
-    int64_t pixels = loader->height * loader->width;
-    picture_planes(&loader->scale, image, 0, 3 * loader->height, planes);
+    int64_t pixels = stream->height * stream->width;
+    picture_planes(&loader->scale, image, 0, 3 * stream->height, planes);
     for (int64_t i = 0; labels && i < pixels; i++) labels[i] = stream->label[ids->pixels[i]];
 }
 
@@ -170,7 +171,7 @@ static RtStatus make_sample(Loader *loader, uint64_t number, RtError *err)
     Slot *slot = &loader->slots[batch % (uint64_t)loader->slot_count];
     uint64_t sample = stream->position + batch * (uint64_t)loader->batch + place;
     size_t item = (size_t)sampler_item(loader->seed, stream->name, sample, stream->set->count);
-    size_t pixels = (size_t)loader->height * (size_t)loader->width;
+    size_t pixels = (size_t)stream->height * (size_t)stream->width;
     RtImage image = {0}, ids = {0};
     RtStatus status = fetch(loader, stream, item, &image, &ids, err);
     if (!status) status = augment_apply(&stream->augment, sample, &image, &ids, err);
@@ -273,12 +274,21 @@ uint64_t loader_position(const Loader *loader, int stream)
 /* ---- opening and closing ---------------------------------------------------------------------------------
  */
 
+static bool good_size(int height, int width)
+{
+    return height >= 1 && width >= 1 && height <= IMAGE_MAX_SIDE && width <= IMAGE_MAX_SIDE;
+}
+
 static bool in_range(const LoaderOptions *options)
 {
+    for (int s = 0; s < options->stream_count && s < LOADER_MOST_STREAMS; s++) {
+        const LoaderStream *stream = &options->streams[s];
+        if ((stream->height || stream->width) && !good_size(stream->height, stream->width)) return false;
+    }
     return options->stream_count >= 1 && options->stream_count <= LOADER_MOST_STREAMS &&
            options->threads >= 1 && options->threads <= LOADER_MOST_THREADS && options->ahead >= 1 &&
-           options->ahead <= LOADER_MOST_AHEAD && options->batch >= 1 && options->height >= 1 &&
-           options->width >= 1 && options->height <= IMAGE_MAX_SIDE && options->width <= IMAGE_MAX_SIDE;
+           options->ahead <= LOADER_MOST_AHEAD && options->batch >= 1 &&
+           good_size(options->height, options->width);
 }
 
 static void set_label_values(const ProgramHeader *program, Stream *stream)
@@ -292,19 +302,25 @@ static RtStatus open_stream(const LoaderOptions *options, const LoaderStream *fr
                             RtError *err)
 {
     const ProgramHeader *program = options->program;
-    *stream = (Stream){.set = from->set, .labelled = from->labelled, .position = from->position};
+    int height = from->height ? from->height : options->height,
+        width = from->height ? from->width : options->width;
+    *stream = (Stream){.set = from->set,
+                       .labelled = from->labelled,
+                       .position = from->position,
+                       .height = height,
+                       .width = width};
     stream->name = rt_strdup(from->name);
     if (!stream->name) return no_memory(err);
     if (from->labelled) {
         RtStatus status = data_need_labels(from->set, from->name, err);
         if (status) return status;
     }
-    data_default_size(from->set, options->width, options->height);
+    data_default_size(from->set, width, height);
     set_label_values(program, stream);
     stream->augment = (Augment){.stream = stream->name,
                                 .seed = options->seed,
-                                .width = options->width,
-                                .height = options->height,
+                                .width = width,
+                                .height = height,
                                 .ignored = from->set->encoding.ignore};
     augment_border(&program->preprocess, stream->augment.border);
     if (!options->plain)
@@ -316,12 +332,13 @@ static RtStatus open_stream(const LoaderOptions *options, const LoaderStream *fr
 
 static RtStatus open_slot(Loader *loader, Slot *slot, RtError *err)
 {
-    size_t pixels = (size_t)loader->batch * (size_t)loader->height * (size_t)loader->width;
     slot->left = (int64_t)samples_per_batch(loader);
     slot->faulty = -1;
     for (int s = 0; s < loader->stream_count; s++) {
+        const Stream *stream = &loader->streams[s];
+        size_t pixels = (size_t)loader->batch * (size_t)stream->height * (size_t)stream->width;
         slot->images[s] = rt_alloc(3 * pixels * sizeof(float));
-        bool wanted = loader->streams[s].labelled;
+        bool wanted = stream->labelled;
         if (wanted) slot->labels[s] = rt_alloc(pixels * sizeof(int32_t));
         if (!slot->images[s] || (wanted && !slot->labels[s])) return no_memory(err);
     }
@@ -364,8 +381,6 @@ RtStatus loader_open(const LoaderOptions *options, Loader **opened, RtError *err
     Loader *loader = rt_alloc(sizeof *loader);
     if (!loader) return no_memory(err);
     loader->batch = options->batch;
-    loader->height = options->height;
-    loader->width = options->width;
     loader->seed = options->seed;
     loader->cache_left = options->cache_bytes;
     loader->scale = picture_scale(&options->program->preprocess);

@@ -31,9 +31,10 @@ enum { LOADER_MOST_STREAMS = 8, LOADER_MOST_THREADS = 64, LOADER_MOST_AHEAD = 64
 
 typedef struct LoaderStream {
     const char *name;  /* of the program's inputs; chance depends on it */
-    DataSet *set;      /* open; drawn pictures without a size are given the batch's */
+    DataSet *set;      /* open; drawn pictures without a size are given the stream's */
     bool labelled;     /* its labels are wanted */
     uint64_t position; /* samples already taken: 0, or what loader_position said when the run was saved */
+    int height, width; /* pixels; 0: those of the options */
 } LoaderStream;
 
 typedef struct LoaderOptions {
@@ -41,7 +42,7 @@ typedef struct LoaderOptions {
     const LoaderStream *streams;  /* copied */
     int stream_count;             /* 1..LOADER_MOST_STREAMS */
     int64_t batch;                /* samples of each stream in a batch */
-    int height, width;            /* pixels */
+    int height, width;            /* pixels, of streams that say no other size */
     uint64_t seed;
     bool plain;         /* no augmentation, whatever the program says */
     int threads;        /* 1..LOADER_MOST_THREADS */

@@ -134,12 +134,12 @@ static RtStatus open_loader(TrainRun *run, RtError *err)
     const ProgramTensor *first = run->training.streams[0].image;
     for (int i = 0; i < run->training.stream_count; i++) {
         const TrainingStream *stream = &run->training.streams[i];
-        if (memcmp(stream->image->dims, first->dims, 4 * sizeof *first->dims))
-            return rt_fail(err, RT_BUG, "streams of different batches or sizes");
         streams[i] = (LoaderStream){.name = stream->name,
                                     .set = &run->sets[i],
                                     .labelled = stream->label,
-                                    .position = run->state.streams[i].position};
+                                    .position = run->state.streams[i].position,
+                                    .height = (int)stream->image->dims[2],
+                                    .width = (int)stream->image->dims[3]};
     }
     LoaderOptions options = {
         .program = run->training.header,

@@ -52,7 +52,10 @@ static RtStatus open_loader(CalibrateVerb *verb, int index, RtError *err)
     const int64_t *dims = training->streams[0].image->dims;
     LoaderStream streams[TRAINING_MOST_STREAMS] = {0};
     for (int i = 0; i < training->stream_count; i++)
-        streams[i] = (LoaderStream){.name = training->streams[i].name, .set = &verb->sets[index]};
+        streams[i] = (LoaderStream){.name = training->streams[i].name,
+                                    .set = &verb->sets[index],
+                                    .height = (int)training->streams[i].image->dims[2],
+                                    .width = (int)training->streams[i].image->dims[3]};
     LoaderOptions options = {
         .program = training->header,
         .streams = streams,

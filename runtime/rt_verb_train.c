@@ -42,7 +42,7 @@ static void show_step(TrainVerb *verb)
     char text[1024];
     size_t used = 0;
     for (int i = 0; i < training->term_count && used < sizeof text - 200; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s %.4g  ", training->terms[i].name,
+        used += (size_t)snprintf(text + used, sizeof text - used, "%.100s %.4g  ", training->terms[i].name,
                                  training->terms[i].value);
     snprintf(text + used, sizeof text - used, "lr %.3g  %.1f images/s  loader wait %.0f %%",
              training->rates[0], verb->run.images_per_second, 100 * verb->run.wait_share);

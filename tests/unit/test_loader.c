@@ -8,6 +8,7 @@
 #include "scratch_folder.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -376,18 +377,42 @@ START_TEST(labels_that_are_wanted_must_be_there)
 }
 END_TEST
 
+/* Each stream its own size: the memory that batches have goes by it (the sanitizer looks), and drawn
+ * pictures. */
+START_TEST(streams_may_differ_in_size)
+{
+    LoaderStream streams[2];
+    open_drawn();
+    LoaderOptions options = both(streams, 2, 2, 0);
+    streams[1].height = 2 * HEIGHT;
+    streams[1].width = WIDTH + 3;
+    Loader *loader = open_loader(&options);
+    for (int i = 0; i < 3; i++) {
+        LoaderBatch batch = next(loader);
+        const float *image = batch.images[1];
+        size_t end = (size_t)3 * 3 * 2 * HEIGHT * (WIDTH + 3);
+        ck_assert(isfinite(batch.images[0][3 * 3 * PIXELS - 1]) && isfinite(image[end - 1]));
+        ck_assert(memcmp(image, image + end / 3, end / 3 * sizeof *image) != 0);
+    }
+    loader_close(loader);
+    ck_assert_int_eq(target.height, 2 * HEIGHT);
+    ck_assert_int_eq(target.width, WIDTH + 3);
+}
+END_TEST
+
 START_TEST(options_out_of_range_are_refused)
 {
     LoaderStream streams[2];
     open_drawn();
     const LoaderOptions good = both(streams, 1, 1, 0);
-    LoaderOptions bad[] = {good, good, good, good, good, good};
+    LoaderOptions bad[] = {good, good, good, good, good, good, good};
     bad[0].threads = 0;
     bad[1].threads = LOADER_MOST_THREADS + 1;
     bad[2].ahead = 0;
     bad[3].stream_count = 0;
     bad[4].batch = 0;
     bad[5].height = 0;
+    streams[1].width = _i == 6 ? 8 : 0; /* without a height */
     expect_open_error(&bad[_i], RT_BUG, "out of range");
 }
 END_TEST
@@ -515,7 +540,8 @@ Suite *loader_suite(void)
     tcase_add_test(content, streams_without_labels_have_none);
     tcase_add_test(content, kept_pictures_are_not_read_again);
     tcase_add_test(failures, labels_that_are_wanted_must_be_there);
-    tcase_add_loop_test(failures, options_out_of_range_are_refused, 0, 6);
+    tcase_add_loop_test(failures, options_out_of_range_are_refused, 0, 7);
+    tcase_add_test(failures, streams_may_differ_in_size);
     tcase_add_loop_test(failures, damaged_files_are_named, 0, 4);
     tcase_add_test(failures, missing_files_are_named);
     tcase_add_test(failures, labels_of_another_size_are_named);
