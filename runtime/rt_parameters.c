@@ -101,21 +101,32 @@ void parameters_put(SegrtSession *session, const ProgramTensor *tensor, const fl
     blocked_from_dense(tensor, dense, session_address(session, tensor));
 }
 
+RtStatus parameters_cover(const ProgramHeader *from, const ProgramHeader *to, RtError *err)
+{
+    for (uint32_t i = 0; i < to->tensors.count; i++) {
+        const ProgramTensor *tensor = &program_tensors(to)[i];
+        const char *name = program_text(to, tensor->name);
+        if (tensor->role != ROLE_PARAMETER) continue;
+        const ProgramTensor *source = program_find(from, ROLE_PARAMETER, name);
+        if (!source || program_elements(source) != program_elements(tensor))
+            return rt_fail(err, RT_USAGE, "%s: prediction needs %s, which no player trains or uses",
+                           program_text(to, to->name), name);
+    }
+    return RT_OK;
+}
+
 RtStatus parameters_copy(const SegrtSession *from, SegrtSession *to, RtError *err)
 {
     const ProgramHeader *header = session_program(to);
     float *room = NULL;
-    RtStatus status = parameters_room(session_program(from), &room, err);
+    RtStatus status = parameters_cover(session_program(from), header, err);
+    if (!status) status = parameters_room(session_program(from), &room, err);
     for (uint32_t i = 0; i < header->tensors.count && !status; i++) {
         const ProgramTensor *tensor = &program_tensors(header)[i];
         if (tensor->role != ROLE_PARAMETER) continue;
-        const char *name = program_text(header, tensor->name);
-        const ProgramTensor *source = program_find(session_program(from), ROLE_PARAMETER, name);
-        if (source && program_elements(source) == program_elements(tensor))
-            parameters_put(to, tensor, parameters_dense(from, source, room));
-        else
-            status = rt_fail(err, RT_USAGE, "%s: prediction needs %s, which no player trains or uses",
-                             program_text(header, header->name), name);
+        const ProgramTensor *source =
+            program_find(session_program(from), ROLE_PARAMETER, program_text(header, tensor->name));
+        parameters_put(to, tensor, parameters_dense(from, source, room));
     }
     rt_free(room);
     if (!status) session_parameters_set(to);

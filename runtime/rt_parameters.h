@@ -30,7 +30,10 @@ RtStatus parameters_room(const ProgramHeader *header, float **room, RtError *err
 const float *parameters_dense(const SegrtSession *session, const ProgramTensor *tensor, float *room);
 /* Sets a parameter or state; when all are set, session_parameters_set is to be called. */
 void parameters_put(SegrtSession *session, const ProgramTensor *tensor, const float *dense);
-/* Gives a session all its parameters from another's of the same names. RT_USAGE if the other lacks one. */
+/* Whether a program has all parameters of another, under the same names. RT_USAGE names the first it lacks.
+ */
+RtStatus parameters_cover(const ProgramHeader *from, const ProgramHeader *to, RtError *err);
+/* Gives a session all its parameters from another's, whose program must have them. */
 RtStatus parameters_copy(const SegrtSession *from, SegrtSession *to, RtError *err);
 
 #endif

@@ -365,7 +365,8 @@ static RtStatus open_logs(TrainRun *run, RtError *err)
 static RtStatus open_validation(TrainRun *run, RtError *err)
 {
     if (!*run->state.validation) return RT_OK;
-    RtStatus status = evaluation_open(&run->evaluation, run->program->header, run->state.validation, err);
+    RtStatus status = parameters_cover(run->training.header, run->program->header, err);
+    if (!status) status = evaluation_open(&run->evaluation, run->program->header, run->state.validation, err);
     const DataSet *set = &run->evaluation.set;
     for (size_t i = 0; i < set->missing_count && !status; i++)
         note(run, "validation: left out: %s", set->missing[i]);

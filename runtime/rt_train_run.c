@@ -209,13 +209,16 @@ static CheckpointState state_now(const TrainRun *run)
 static RtStatus save_as(TrainRun *run, const char *path, RtError *err)
 {
     CheckpointState state = state_now(run);
+    RtStatus status = training_check(&run->training, err);
+    if (status) return status;
     return checkpoint_save(path, run->training.session, run->program->header, &state, err);
 }
 
 RtStatus train_validate(TrainRun *run, EvaluationToldFn *told, void *context, RtError *err)
 {
-    RtStatus status = RT_OK;
-    if (!run->predicting) status = segrt_open(run->program, (int)run->wish.threads, &run->predicting, err);
+    RtStatus status = training_check(&run->training, err);
+    if (!status && !run->predicting)
+        status = segrt_open(run->program, (int)run->wish.threads, &run->predicting, err);
     if (!status) status = parameters_copy(run->training.session, run->predicting, err);
     if (!status) status = evaluation_run(&run->evaluation, run->predicting, told, context, err);
     if (status) return status;

@@ -210,6 +210,15 @@ static RtStatus not_finite(const Training *training, const TrainingTerm *term, f
                    (long long)training->iteration + 1, term->name, (double)value, cause);
 }
 
+RtStatus training_check(const Training *training, RtError *err)
+{
+    const ProgramTensor *tensor = first_not_finite(training);
+    if (!tensor) return RT_OK;
+    return rt_fail(err, RT_BAD_INPUT,
+                   "after iteration %lld all loss terms are finite, but the parameter or state %.200s is not",
+                   (long long)training->iteration, program_text(training->header, tensor->name));
+}
+
 static RtStatus add_terms(Training *training, int64_t micro, RtError *err)
 {
     for (int i = 0; i < training->term_count; i++) {

@@ -79,6 +79,9 @@ void training_fill(Training *training, const float *const *images, const int32_t
  * seconds: as session_train, or NULL. RT_BAD_INPUT when a term is not finite: the message names the iteration
  * and the first such term, then the first parameter or state that is not finite, if any. */
 RtStatus training_run(Training *training, int64_t micro, double *seconds, RtError *err);
+/* Whether parameters and states may be kept: RT_BAD_INPUT when one is not finite, though the terms may have
+ * been; the message names the first. Reads all of them: for saves, not for steps. */
+RtStatus training_check(const Training *training, RtError *err);
 /* Runs a batch through the forward and backward passes without any player stepping, for what they do besides:
  * running statistics. */
 RtStatus training_forward(Training *training, RtError *err);

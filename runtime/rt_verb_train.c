@@ -88,7 +88,10 @@ static RtStatus train_on(TrainVerb *verb, RtError *err)
         if (status) break;
         show_step(verb);
         if (train_validation_due(run)) status = validate(verb, err);
-        if (!status && train_save_due(run)) status = train_save(run, err);
+        if (status)
+            train_save(run, NULL); /* what could not be compared is not lost */
+        else if (train_save_due(run))
+            status = train_save(run, err);
     }
     /* A run that is resumed at its end. */
     if (!status && is_finished(verb) && train_validation_due(run)) status = validate(verb, err);

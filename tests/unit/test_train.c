@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -417,6 +418,34 @@ START_TEST(strange_weights_are_refused)
 }
 END_TEST
 
+/* The losses are finite, what the step makes of their gradients is not: nothing of it is saved. */
+START_TEST(a_step_that_overflows_is_not_saved)
+{
+    ck_assert_int_eq(TRAIN("--out", "run", "--set", "scale=2e38", "--iterations", "1"), RT_BAD_INPUT);
+    HAS(err, "after iteration 1 all loss terms are finite, but the parameter or state head.weight is not");
+    Checkpoint checkpoint;
+    ck_assert_int_eq(checkpoint_open(scratch_path(&scratch, "run/last.safetensors"), &checkpoint, NULL),
+                     RT_OK);
+    ck_assert_int_eq(checkpoint.state.iteration, 0);
+    checkpoint_close(&checkpoint);
+}
+END_TEST
+
+/* A folder stands where the best are to be: the validation fails, the step stays. */
+START_TEST(a_validation_that_fails_loses_no_step)
+{
+    ck_assert_int_eq(mkdir(scratch_path(&scratch, "run"), 0777), 0);
+    ck_assert_int_eq(mkdir(scratch_path(&scratch, "run/best.safetensors"), 0777), 0);
+    ck_assert_int_ne(TRAIN("--out", "run", "--val", VAL, "--iterations", "3"), RT_OK);
+    HAS(err, "best.safetensors");
+    Checkpoint checkpoint;
+    ck_assert_int_eq(checkpoint_open(scratch_path(&scratch, "run/last.safetensors"), &checkpoint, NULL),
+                     RT_OK);
+    ck_assert_int_eq(checkpoint.state.iteration, 3);
+    checkpoint_close(&checkpoint);
+}
+END_TEST
+
 START_TEST(not_a_number_stops_the_run)
 {
     tiny_training_free(&tiny);
@@ -699,6 +728,8 @@ Suite *train_suite(void)
     tcase_add_test(tests, a_discriminator_that_learns_nothing_is_told);
     tcase_add_test(tests, strange_weights_are_refused);
     tcase_add_test(tests, not_a_number_stops_the_run);
+    tcase_add_test(tests, a_validation_that_fails_loses_no_step);
+    tcase_add_test(tests, a_step_that_overflows_is_not_saved);
     tcase_add_test(tests, a_signal_saves);
     tcase_add_test(tests, kills_leave_a_checkpoint);
     tcase_add_test(tests, two_processes_dont_share_a_folder);

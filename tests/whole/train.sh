@@ -96,6 +96,11 @@ kill -TERM $process
 wait $process
 ends "a signal is no failure" 0 "to go on: ./prog train --out killed --resume" sh -c "cat stopped; exit $?"
 
+sed -e 's/program: small/program: apart/' -e 's/^networks:/&\n  apart: {use: bisenet.yaml, classes: 19}/' small.yaml >apart.yaml
+echo 'predict: {network: apart}' >>apart.yaml
+ends "what prediction needs is known before the first step" 2 "prediction needs apart" \
+    "$segc" run apart.yaml train "$@" --out apart --iterations 1
+
 printf X | dd of=parts/last.safetensors bs=1 seek=60000 conv=notrunc 2>/dev/null
 ends "damage is seen" 1 "parts/last.safetensors: this checkpoint is damaged" ./prog train --out parts --resume
 ends "a run is not overwritten" 2 "whole holds a run already" ./prog train "$@" --out whole
