@@ -1,9 +1,11 @@
-/* Optimisers, compiled, over 100 steps of given gradients, against PyTorch's formulas in double; and how a
- * graph says that it changes its parameters. */
+/* Optimisers, compiled, over 100 steps of given gradients, against PyTorch's formulas in double, and with
+ * their schedules against PyTorch itself (tests/fixtures/training/optimizers.txt); and how a graph says that
+ * it changes its parameters. */
 #define _GNU_SOURCE
 #include "build.h"
 #include "formula.h"
 #include "program.h"
+#include "rt_schedule.h"
 #include "segrt.h"
 
 #include <check.h>
@@ -116,25 +118,135 @@ static void walk(const Rule *rule, SegrtSession *session)
     ck_assert_msg(most <= 1e-6 * largest, "%s: differs by %g of %g", rule->row, most, largest);
 }
 
-START_TEST(follows_the_formula)
+/* A row compiled, in a session of its own. */
+typedef struct Compiled {
+    Arena *arena;
+    BuildJit *jit;
+    SegrtSession *session;
+} Compiled;
+
+static Compiled compile_rule(const Rule *rule)
 {
-    const Rule *rule = &rules[_i];
-    Arena *arena = arena_new();
-    Diag *diag = diag_new(arena);
-    Graph *graph = parse(arena, diag, graph_of(arena, rule));
+    Compiled c = {.arena = arena_new()};
+    Diag *diag = diag_new(c.arena);
+    Graph *graph = parse(c.arena, diag, graph_of(c.arena, rule));
     ck_assert_msg(graph != NULL, "%s", diag_text(diag));
-    Build *build = build_graph(arena, graph, &(BuildOptions){0});
+    Build *build = build_graph(c.arena, graph, &(BuildOptions){0});
     ck_assert_msg(build != NULL, "%s", diag_text(diag));
     const char *error = NULL;
-    BuildJit *jit = build_jit(build, &error);
-    ck_assert_msg(jit != NULL, "%s", error);
-    SegrtSession *session;
+    c.jit = build_jit(build, &error);
+    ck_assert_msg(c.jit != NULL, "%s", error);
     RtError err;
-    ck_assert_msg(!segrt_open(build_program(jit), 2, &session, &err), "%s", err.text);
-    walk(rule, session);
-    segrt_close(session);
-    build_jit_free(jit);
-    arena_free(arena);
+    ck_assert_msg(!segrt_open(build_program(c.jit), 2, &c.session, &err), "%s", err.text);
+    return c;
+}
+
+static void close_rule(Compiled *c)
+{
+    segrt_close(c->session);
+    build_jit_free(c->jit);
+    arena_free(c->arena);
+}
+
+START_TEST(follows_the_formula)
+{
+    Compiled c = compile_rule(&rules[_i]);
+    walk(&rules[_i], c.session);
+    close_rule(&c);
+}
+END_TEST
+
+/* What PyTorch was run with in tests/peers/make_optimizer_fixtures.py. */
+static const struct {
+    const char *name;
+    Rule rule;
+    ProgramPlayer player;
+} peers[] = {
+    {"sgd_poly",
+     {.row = "sgd %1, %2, %3"},
+     {.optimizer = OPTIMIZER_SGD, .lr = 1e-2, .schedule = {.kind = SCHEDULE_POLY, .power = 0.9}}},
+    {"sgd_momentum_step",
+     {.row = "sgd %1, %2, %3, %4 {momentum=0.9, weight_decay=0.01}"},
+     {.optimizer = OPTIMIZER_SGD,
+      .lr = 1e-2,
+      .schedule = {.kind = SCHEDULE_STEP, .step_size = 30, .gamma = 0.5}}},
+    {"sgd_dampening_constant",
+     {.row = "sgd %1, %2, %3, %4 {momentum=0.8}"},
+     {.optimizer = OPTIMIZER_SGD, .lr = 1e-2, .beta1 = 0.3}},
+    {"sgd_nesterov_cosine",
+     {.row = "sgd %1, %2, %3, %4 {momentum=0.5, nesterov=true}"},
+     {.optimizer = OPTIMIZER_SGD, .lr = 1e-2, .schedule = {.kind = SCHEDULE_COSINE, .lr_min = 1e-5}}},
+    {"adam_poly",
+     {.row = "adam %1, %2, %3, %4, %5", .adam = true},
+     {.optimizer = OPTIMIZER_ADAM,
+      .lr = 2.5e-4,
+      .beta1 = 0.9,
+      .beta2 = 0.999,
+      .schedule = {.kind = SCHEDULE_POLY, .power = 0.9}}},
+    {"adam_decay_cosine",
+     {.row = "adam %1, %2, %3, %4, %5 {beta2=0.99, weight_decay=0.05}", .adam = true},
+     {.optimizer = OPTIMIZER_ADAM,
+      .lr = 1e-3,
+      .beta1 = 0.9,
+      .beta2 = 0.99,
+      .schedule = {.kind = SCHEDULE_COSINE, .lr_min = 1e-5}}},
+    {"adamw_poly",
+     {.row = "adam %1, %2, %3, %4, %5 {weight_decay=0.01, decoupled=true}", .adam = true},
+     {.optimizer = OPTIMIZER_ADAMW,
+      .lr = 1e-3,
+      .beta1 = 0.9,
+      .beta2 = 0.999,
+      .schedule = {.kind = SCHEDULE_POLY, .power = 0.9}}},
+    {"adamw_step",
+     {.row = "adam %1, %2, %3, %4, %5 {beta1=0.8, eps=0.0001, weight_decay=0.1, decoupled=true}", .adam = true},
+     {.optimizer = OPTIMIZER_ADAMW,
+      .lr = 1e-3,
+      .beta1 = 0.8,
+      .beta2 = 0.999,
+      .schedule = {.kind = SCHEDULE_STEP, .step_size = 30, .gamma = 0.5}}},
+};
+enum { N_PEERS = sizeof peers / sizeof *peers };
+
+/* The rates of steps 1, 50 and 99, and the parameter after 100. */
+static void read_peer(const char *name, double rates[3], double values[COUNT])
+{
+    char found[64] = "";
+    FILE *file = fopen("tests/fixtures/training/optimizers.txt", "r");
+    ck_assert_ptr_nonnull(file);
+    while (strcmp(found, name) != 0) {
+        ck_assert_int_eq(fscanf(file, "%63s %lf %lf %lf", found, &rates[0], &rates[1], &rates[2]), 4);
+        for (int i = 0; i < COUNT; i++) ck_assert_int_eq(fscanf(file, "%lf", &values[i]), 1);
+    }
+    fclose(file);
+}
+
+START_TEST(follows_pytorch)
+{
+    const ProgramPlayer *player = &peers[_i].player;
+    double rates[3], want[COUNT], most = 0, largest = 0;
+    read_peer(peers[_i].name, rates, want);
+    Compiled c = compile_rule(&peers[_i].rule);
+    RtError err;
+    float *w = tensor(c.session, "w"), *g = tensor(c.session, "g"), *hyper = tensor(c.session, "hyper");
+    formula_uniform("w", COUNT, w);
+    segrt_parameters_changed(c.session);
+    for (int t = 0; t < STEPS; t++) {
+        gradient(t + 1, g);
+        schedule_hypers(player, t, STEPS, 0, hyper);
+        ck_assert_msg(!segrt_run(c.session, &err), "%s", err.text);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        most = fmax(most, fabs((double)w[i] - want[i]));
+        largest = fmax(largest, fabs(want[i]));
+    }
+    ck_assert_msg(most <= 1e-6 * largest, "%s: differs by %g of %g", peers[_i].name, most, largest);
+    static const int steps[3] = {1, 50, 99};
+    for (int i = 0; i < 3; i++) {
+        double lr = schedule_lr(&player->schedule, player->lr, steps[i], STEPS);
+        ck_assert_msg(fabs(lr - rates[i]) <= 1e-8 * rates[i], "%s: %.10g at step %d", peers[_i].name, lr,
+                      steps[i]);
+    }
+    close_rule(&c);
 }
 END_TEST
 
@@ -247,6 +359,7 @@ Suite *optimizer_suite(void)
     TCase *steps = tcase_create("steps"), *text = tcase_create("text");
     tcase_set_timeout(steps, 60);
     tcase_add_loop_test(steps, follows_the_formula, 0, N_RULES);
+    tcase_add_loop_test(steps, follows_pytorch, 0, N_PEERS);
     tcase_add_test(text, text_says_what_changes);
     tcase_add_loop_test(text, bad_updates_are_reported, 0, (int)(sizeof faulty / sizeof *faulty));
     tcase_add_test(text, updates_come_last);
