@@ -57,10 +57,8 @@ static Expr *adam(const Stepper *s, Expr *index, Expr *value, Expr *gradient)
     LoopBuilder *b = s->l->b;
     double beta1 = node_float(s->node, A_BETA1), beta2 = node_float(s->node, A_BETA2);
     double decay = node_float(s->node, A_WEIGHT_DECAY);
-    if (node_bool(s->node, A_DECOUPLED) && decay != 0)
-        value = expr_op2(b, EXPR_SUB, value, expr_op2(b, EXPR_MUL, mul(b, s->rate, decay), value));
-    else
-        gradient = with_decay(s, gradient, value);
+    bool decoupled = node_bool(s->node, A_DECOUPLED) && decay != 0;
+    if (!decoupled) gradient = with_decay(s, gradient, value);
     Expr *g = loop_let(b, "g", gradient);
     Expr *old = expr_load(b, s->state[0], index);
     Expr *m = expr_op3(b, EXPR_FMA, expr_op2(b, EXPR_SUB, g, old), expr_float(b, 1 - beta1), old);
@@ -72,7 +70,9 @@ static Expr *adam(const Stepper *s, Expr *index, Expr *value, Expr *gradient)
     loop_store(b, s->state[1], index, v);
     Expr *root = expr_op2(b, EXPR_DIV, expr_op1(b, EXPR_SQRT, v), s->root2);
     Expr *below = expr_op2(b, EXPR_ADD, root, expr_float(b, node_float(s->node, A_EPS)));
-    return expr_op2(b, EXPR_SUB, value, expr_op2(b, EXPR_MUL, s->bias1, expr_op2(b, EXPR_DIV, m, below)));
+    Expr *change = expr_op2(b, EXPR_MUL, expr_op1(b, EXPR_NEG, s->bias1), expr_op2(b, EXPR_DIV, m, below));
+    if (decoupled) change = expr_op3(b, EXPR_FMA, mul(b, s->rate, -decay), value, change);
+    return expr_op2(b, EXPR_ADD, value, change); /* the parameter is rounded once */
 }
 
 static Expr *open_axis(Lowering *l, LoopKind kind, const char *name, int64_t extent)
