@@ -112,7 +112,7 @@ static void use_sgd(Training *training)
 static Trained open_program(Arena *arena, Model *model)
 {
     Trained t = {0};
-    BuildOptions options = {.model = model, .training = model->training, .no_winograd = getenv("NOWINO") != NULL};
+    BuildOptions options = {.model = model, .training = model->training};
     Build *build = build_graph(arena, model->graph, &options);
     ck_assert_msg(build != NULL, "%s", diag_text(model->graph->diag));
     const char *error = NULL;
@@ -321,6 +321,92 @@ START_TEST(steps_are_pytorchs)
 }
 END_TEST
 
+/* ---- what is done to gradients before a step -------------------------------------------------------------
+ */
+
+/* The parameters of the first player after one step of plain descent at rate 1, in one array. */
+static float *after_step(Arena *arena, const Fixture *fixture, double clip_norm, int accumulate,
+                         int64_t *count)
+{
+    static const bool all[MAX_PLAYERS] = {true, true, true, true};
+    Model *model = load(arena, "supervised_bisenet", fixture);
+    Player *player = &model->training->players[0];
+    player->optimizer = (Optimizer){.kind = OPTIMIZER_SGD, .lr = 1, .clip_norm = clip_norm};
+    for (int i = 0; i < player->n_params; i++) player->params[i].lr_scale = 1;
+    model->training->accumulate = accumulate;
+    Trained t = open_program(arena, model);
+    RtError err;
+    fill_kept(arena, &t);
+    for (int micro = 0; micro < accumulate; micro++) {
+        fill_inputs(arena, &t, fixture);
+        float *hyper = session_address(t.session, find(&t, ROLE_HYPER, player->name));
+        hyper[HYPER_LR] = 1;
+        hyper[HYPER_KEEP] = micro ? 1 : 0;
+        bool last = micro == accumulate - 1;
+        ck_assert_msg(!session_train(t.session, last ? all : NULL, NULL, &err), "%s", err.text);
+    }
+    float *values = NULL;
+    int64_t n = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        n = 0;
+        for (uint32_t i = 0; i < t.header->tensors.count; i++) {
+            const ProgramTensor *tensor = tensor_at(&t, i);
+            if (tensor->role != ROLE_PARAMETER || tensor->statistic) continue;
+            const float *dense = parameters_dense(t.session, tensor, t.room);
+            if (values) memcpy(values + n, dense, sizeof *values * (size_t)elements(tensor));
+            n += elements(tensor);
+        }
+        if (!values) values = ARENA_ARRAY(arena, float, n);
+    }
+    *count = n;
+    close_program(&t);
+    return values;
+}
+
+/* How far a step went, and how far two results are apart. */
+static double distance(const float *a, const float *b, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) sum += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    return sqrt(sum);
+}
+
+/* The norm counts every element once and nothing else (19 classes fill no block), and the direction stays. */
+START_TEST(clipping_shortens_the_step)
+{
+    Arena *arena = arena_new();
+    Fixture fixture = {.batch = 2, .height = 64, .width = 64};
+    int64_t n;
+    float *whole = after_step(arena, &fixture, 0, 1, &n), *loose = after_step(arena, &fixture, 1e6, 1, &n);
+    float *half = after_step(arena, &fixture, 0.5, 1, &n),
+          *quarter = after_step(arena, &fixture, 0.25, 1, &n);
+    ck_assert(!memcmp(whole, loose, sizeof *whole * (size_t)n));
+    /* From half to quarter the step grows by 0.25: the norms of both are as asked for. */
+    double between = distance(half, quarter, n), rest = distance(whole, half, n),
+           all = distance(whole, quarter, n);
+    ck_assert_msg(fabs(between - 0.25) < 1e-4, "%g", between);
+    ck_assert_msg(fabs(all - rest - between) < 1e-3 * all, "%g is not %g + %g: the direction changed", all,
+                  rest, between);
+    ck_assert_double_gt(rest, 0.1);
+    arena_free(arena);
+}
+END_TEST
+
+/* The mean over micro-batches that are alike is the gradient of one. */
+START_TEST(accumulated_gradients_are_a_mean)
+{
+    Arena *arena = arena_new();
+    Fixture fixture = {.batch = 2, .height = 64, .width = 64};
+    int64_t n;
+    float *once = after_step(arena, &fixture, 0, 1, &n), *thrice = after_step(arena, &fixture, 0, 3, &n);
+    float *nothing = after_step(arena, &fixture, 1e-9, 1, &n);
+    double step = distance(once, nothing, n), apart = distance(once, thrice, n);
+    ck_assert_double_gt(step, 0.1);
+    ck_assert_msg(apart <= 1e-5 * step, "%g apart, of a step of %g", apart, step);
+    arena_free(arena);
+}
+END_TEST
+
 Suite *training_steps_suite(void)
 {
     Suite *suite = suite_create("training_steps");
@@ -328,6 +414,8 @@ Suite *training_steps_suite(void)
     tcase_set_timeout(whole, 300);
     tcase_add_loop_test(whole, gradients_are_pytorchs, 0, (int)(sizeof programs / sizeof *programs));
     tcase_add_loop_test(whole, steps_are_pytorchs, 0, (int)(sizeof programs / sizeof *programs));
+    tcase_add_test(whole, clipping_shortens_the_step);
+    tcase_add_test(whole, accumulated_gradients_are_a_mean);
     suite_add_tcase(suite, whole);
     return suite;
 }
