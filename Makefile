@@ -44,7 +44,7 @@ FUZZ_SECONDS ?= 60
 
 all: $(BUILD)/segc ## the compiler, build/segc, and the runtime library, build/libsegrt.a
 
-demo: ## install what is missing, build, and segment street images: pictures and a table
+demo: ## install what is missing, build, segment street images, adapt to another camera: pictures and tables
 	@tests/packages.sh $(BUILD_PACKAGES)
 	@$(AGAIN) all
 	@examples/demo/run.sh $(BUILD)

@@ -1,0 +1,67 @@
+#!/bin/sh
+# examples/adapt: a few steps of each of its programs, the table and the report.
+# usage: tests/whole/adapt.sh     SEGC=PROGRAM overrides build/segc
+cd "$(dirname "$0")/../.." || exit 3
+segc=${SEGC:-build/segc}
+room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
+trap 'rm -rf "$room"' EXIT
+passed=0
+failed=0
+
+# holds WHAT COMMAND...: it must end with 0.
+holds()
+{
+    what=$1
+    shift
+    if "$@" >"$room/out" 2>&1; then
+        passed=$((passed + 1))
+    else
+        echo "not: $what"
+        tail -n 20 "$room/out" | sed 's/^/    /'
+        failed=$((failed + 1))
+    fi
+}
+
+# Tensors of that name, of two weight files, are the same bytes.
+cat >"$room/same.py" <<'END'
+import json, sys
+def tensors(path):
+    data = open(path, "rb").read()
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    return {name: data[start + t["data_offsets"][0]:start + t["data_offsets"][1]]
+            for name, t in header.items() if name.startswith("segmenter.")}
+one, two = tensors(sys.argv[1]), tensors(sys.argv[2])
+assert one.keys() == two.keys() and len(one) > 100
+differ = [name for name in one if one[name] != two[name]]
+if sys.argv[3] == "statistics":
+    assert differ and all(".running_" in name for name in differ), differ
+else:
+    assert any(name.endswith("conv.weight") for name in differ)
+END
+
+mkdir "$room/build"
+ln -s "$(realpath "$segc")" "$room/build/segc"
+for archive in "$(dirname "$(realpath "$segc")")"/libsegrt*.a; do ln -s "$archive" "$room/build/"; done
+adapt=$room/build/adapt
+export SEEDS="0 1" STEPS=2 START=1 SOURCE=builtin:rendered:4 TARGET=builtin:camera:4,seed=10 VAL=builtin:camera:2,seed=20
+export OPTIONS="--size 64x128 --batch 2"
+
+holds "the example" examples/adapt/run.sh "$room/build"
+cp "$room/out" "$room/first"
+holds "a table of six rows" sh -c "test \$(wc -l <'$adapt/table.md') -eq 8"
+for row in source_only source_only+calibrate control adapt adapt+calibrate upper_bound; do
+    holds "the row $row: two seeds, their mean and deviation" \
+        grep -q "^| $row | [0-9.]* ± [0-9.]* | [0-9.]* [0-9.]* | [0-9.]* |\$" "$adapt/table.md"
+done
+holds "the table is shown" grep -q "^| adapt+calibrate" "$room/first"
+holds "the report has both seeds" grep -q "street_adapt.* | 2 seeds |" "$adapt/report/report.md"
+holds "a page too" test -s "$adapt/report/report.html"
+holds "control differs from source_only in statistics alone" python3 "$room/same.py" \
+    "$adapt/source_only.seed1/last.safetensors" "$adapt/control.seed1/last.safetensors" statistics
+holds "the adversary changes weights" python3 "$room/same.py" \
+    "$adapt/control.seed1/last.safetensors" "$adapt/adapt.seed1/last.safetensors" weights
+holds "without a compiler it says what to do" sh -c "examples/adapt/run.sh '$room/nothing' 2>&1 | grep 'run make first'"
+
+echo "tests/whole: $passed adaptations as expected, $failed not"
+[ $failed -eq 0 ]
