@@ -66,7 +66,8 @@ Halo conv_halo(const Node *node, const Target *target)
         if (node->op != OP_CONV_TRANSPOSE2D) {
             before[i] = pad[i];
             int64_t last = out[2 + i] - 1;
-            if (conv_is_winograd(node, target) || filter_is_winograd(node, target)) { /* whole tiles of every sub-grid */
+            if (conv_is_winograd(node, target) ||
+                filter_is_winograd(node, target)) { /* whole tiles of every sub-grid */
                 int64_t grid = (out[2 + i] + dilation[i] - 1) / dilation[i];
                 int64_t whole = (grid + WINOGRAD_OUT - 1) / WINOGRAD_OUT * WINOGRAD_OUT;
                 last = whole * dilation[i] - 1;
