@@ -101,6 +101,7 @@ bench-peers: ## time them beside PyTorch, ONNX Runtime and OpenVINO (downloads 6
 	@tests/packages.sh $(PEER_PACKAGES)
 	@$(AGAIN) all
 	bench/peers/run.sh $(BUILD)
+	bench/peers/run_train.sh $(BUILD)
 
 install: all ## install below PREFIX (/usr/local); DESTDIR goes before it
 	install -d '$(DESTDIR)$(PREFIX)/share/segc/graphs'
