@@ -67,8 +67,8 @@ static Node *simplify(Graph *graph, Node *node)
     return constant(graph, node, node->op == OP_ADD ? a + b : a * b);
 }
 
-/* A loss whose weight is 0 is not computed. */
-static void drop_zero_weights(Graph *graph)
+/* A loss whose weight is 0 is not computed, and numbers are worked out. */
+static void simplify_all(Graph *graph)
 {
     for (int i = 0; i < graph->n_nodes; i++) {
         Node *simple = simplify(graph, graph->nodes[i]);
@@ -320,7 +320,7 @@ bool autodiff_players(Graph *graph, Training *training)
     const char **names = ARENA_ARRAY(graph->arena, const char *, training->n_players);
     for (int i = 0; i < training->n_players; i++) names[i] = training->players[i].loss->name;
     graph_sort(graph);
-    drop_zero_weights(graph);
+    simplify_all(graph);
     follow_losses(graph, training, names);
     drop_idle_players(training);
     drop_terms(graph, training);
@@ -339,6 +339,6 @@ bool autodiff_players(Graph *graph, Training *training)
     }
     for (int p = 0; p < n; p++)
         (training->gradients_only ? add_outputs : add_updates)(graph, &training->players[p], p, gradients[p]);
-    graph_sort(graph);
+    simplify_all(graph);
     return true;
 }
