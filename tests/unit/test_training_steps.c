@@ -35,7 +35,7 @@ static const struct {
                 {"single_level", false, 1},
                 {"multi_level_spatial", true, 1},
                 {"multi_level_context1", true, 1},
-                {"multi_level_context2", true, 30}};
+                {"multi_level_context2", true, 100}};
 
 /* A line of a fixture: "gradient PLAYER/NAME largest v0 ... v7". */
 typedef struct Line {
