@@ -71,8 +71,8 @@ struct Node {
     Attr attr[MAX_ATTRS]; /* every attribute of the op, in the row's order, defaults filled in */
     Type type;            /* set by graph_infer */
     int mark;             /* scratch of whoever walks the graph; no meaning between calls */
-    int player; /* number of the player whose update this node belongs to: done only when that player steps,
-                   after everything else; -1: of every run */
+    int player; /* number of the player whose update this node belongs to, and which is done only when that
+                   player steps; -1: of every run */
 };
 
 /* A result of the graph that a program keeps: a name and the node that makes it. */

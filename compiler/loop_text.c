@@ -20,8 +20,8 @@
  * is the one line of conv_spec_text (blas_spec_text) instead of statements, for people only.
  */
 #include "blas_spec.h"
-#include "filter_spec.h"
 #include "conv_spec.h"
+#include "filter_spec.h"
 #include "lex.h"
 #include "loop.h"
 

@@ -15,8 +15,8 @@ Node *build_binary(Graph *graph, Op op, const Node *like, Node *x, Node *y);
 Node *build_again(Graph *graph, const Node *node, Node *const *in, int n_in);
 /* value times a number. */
 Node *build_scaled(Graph *graph, const Node *like, Node *value, double factor);
-/* value summed over the dimensions in which type has none or 1, or repeated along them; value itself when it is of
- * that type. */
+/* value summed over the dimensions in which type has none or 1, or repeated along them; value itself when it
+ * is of that type. */
 Node *build_sum_to(Graph *graph, const Node *like, Node *value, Type type);
 Node *build_expand(Graph *graph, const Node *like, Node *value, Type type);
 

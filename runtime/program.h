@@ -9,10 +9,10 @@
  * Running is: allocate the arena and the persistent memory; fill the parameters (from a weights file or by
  * their initialisation); run the PREPARE steps once (folding, packing: everything that depends on weights
  * only); then for each batch fill the inputs, run the RUN steps in order, read the outputs. A training
- * program has players besides: after the RUN steps (of every micro-batch), the UPDATE steps of the players
- * that step write new parameters and states in place. A step runs its kernel over work units 0..units-1,
- * which may be divided among threads in any way; steps are separated by barriers. Results don't depend on how
- * units were divided.
+ * program has players besides: among the RUN steps stand UPDATE steps, which write new parameters and states
+ * in place, and which are left out for players that don't step (in all micro-batches but a step's last: for
+ * all). A step runs its kernel over work units 0..units-1, which may be divided among threads in any way;
+ * steps are separated by barriers. Results don't depend on how units were divided.
  */
 #ifndef PROGRAM_H
 #define PROGRAM_H
