@@ -3,24 +3,7 @@
 # usage: tests/whole/adapt.sh     SEGC=PROGRAM overrides build/segc
 cd "$(dirname "$0")/../.." || exit 3
 segc=${SEGC:-build/segc}
-room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
-trap 'rm -rf "$room"' EXIT
-passed=0
-failed=0
-
-# holds WHAT COMMAND...: it must end with 0.
-holds()
-{
-    what=$1
-    shift
-    if "$@" >"$room/out" 2>&1; then
-        passed=$((passed + 1))
-    else
-        echo "not: $what"
-        tail -n 20 "$room/out" | sed 's/^/    /'
-        failed=$((failed + 1))
-    fi
-}
+. tests/whole/steps
 
 # Tensors of that name, of two weight files, are the same bytes.
 cat >"$room/same.py" <<'END'
@@ -47,21 +30,21 @@ adapt=$room/build/adapt
 export SEEDS="0 1" STEPS=2 START=1 SOURCE=builtin:rendered:4 TARGET=builtin:camera:4,seed=10 VAL=builtin:camera:2,seed=20
 export OPTIONS="--size 64x128 --batch 2"
 
-holds "the example" examples/adapt/run.sh "$room/build"
+says "the example" examples/adapt/run.sh "$room/build"
 cp "$room/out" "$room/first"
-holds "a table of six rows" sh -c "test \$(wc -l <'$adapt/table.md') -eq 8"
+says "a table of six rows" sh -c "test \$(wc -l <'$adapt/table.md') -eq 8"
 for row in source_only source_only+calibrate control adapt adapt+calibrate upper_bound; do
-    holds "the row $row: two seeds, their mean and deviation" \
+    says "the row $row: two seeds, their mean and deviation" \
         grep -q "^| $row | [0-9.]* ± [0-9.]* | [0-9.]* [0-9.]* | [0-9.]* |\$" "$adapt/table.md"
 done
-holds "the table is shown" grep -q "^| adapt+calibrate" "$room/first"
-holds "the report has both seeds" grep -q "street_adapt.* | 2 seeds |" "$adapt/report/report.md"
-holds "a page too" test -s "$adapt/report/report.html"
-holds "control differs from source_only in statistics alone" python3 "$room/same.py" \
+says "the table is shown" grep -q "^| adapt+calibrate" "$room/first"
+says "the report has both seeds" grep -q "street_adapt.* | 2 seeds |" "$adapt/report/report.md"
+says "a page too" test -s "$adapt/report/report.html"
+says "control differs from source_only in statistics alone" python3 "$room/same.py" \
     "$adapt/source_only.seed1/last.safetensors" "$adapt/control.seed1/last.safetensors" statistics
-holds "the adversary changes weights" python3 "$room/same.py" \
+says "the adversary changes weights" python3 "$room/same.py" \
     "$adapt/control.seed1/last.safetensors" "$adapt/adapt.seed1/last.safetensors" weights
-holds "without a compiler it says what to do" sh -c "examples/adapt/run.sh '$room/nothing' 2>&1 | grep 'run make first'"
+says "without a compiler it says what to do" sh -c "examples/adapt/run.sh '$room/nothing' 2>&1 | grep 'run make first'"
 
 echo "tests/whole: $passed adaptations as expected, $failed not"
 [ $failed -eq 0 ]

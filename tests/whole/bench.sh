@@ -3,24 +3,7 @@
 # usage: tests/whole/bench.sh     SEGC=PROGRAM overrides build/segc
 cd "$(dirname "$0")/../.." || exit 3
 segc=${SEGC:-build/segc}
-room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
-trap 'rm -rf "$room"' EXIT
-passed=0
-failed=0
-
-# says WHAT COMMAND...: the command must succeed.
-says()
-{
-    what=$1
-    shift
-    if "$@" >"$room/out" 2>"$room/err"; then
-        passed=$((passed + 1))
-    else
-        echo "not: $what (status $?)"
-        sed 's/^/    /' "$room/out" "$room/err" | tail -n 20
-        failed=$((failed + 1))
-    fi
-}
+. tests/whole/steps
 
 says "bench prints a table" "$segc" bench graphs/espnet_camvid.yaml --size 64x96 --runs 3 --threads 2
 cp "$room/out" "$room/table"

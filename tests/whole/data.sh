@@ -5,27 +5,8 @@ cd "$(dirname "$0")/../.." || exit 3
 segc=$(realpath "${SEGC:-build/segc}")
 data=$PWD/graphs/data
 network=$PWD/graphs/espnet_cityscapes.yaml
-room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
-trap 'rm -rf "$room"' EXIT
+. tests/whole/steps
 cd "$room" || exit 3
-passed=0
-failed=0
-
-# ends WHAT STATUS PATTERN COMMAND...: it must end so, and print the pattern (empty: nothing in particular).
-ends()
-{
-    what=$1 want=$2 pattern=$3
-    shift 3
-    "$@" >out 2>err
-    got=$?
-    if [ $got -eq "$want" ] && { [ -z "$pattern" ] || grep -q -e "$pattern" out err; }; then
-        passed=$((passed + 1))
-    else
-        echo "not: $what (status $got, wanted $want and '$pattern')"
-        sed 's/^/    /' out err | tail -n 20
-        failed=$((failed + 1))
-    fi
-}
 
 # Pictures in Cityscapes' layout: photographs that are noise, labels of ids 7 (road), 23 (sky), 26 (car) and 4 (void), the
 # same as train ids, and the same in colours.

@@ -5,26 +5,7 @@
 cd "$(dirname "$0")/../.." || exit 3
 segc=${SEGC:-build/segc}
 weights=examples/demo/street.safetensors
-room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
-trap 'rm -rf "$room"' EXIT
-passed=0
-failed=0
-
-# ends WHAT STATUS PATTERN COMMAND...: it must end so, and print the pattern.
-ends()
-{
-    what=$1 want=$2 pattern=$3
-    shift 3
-    "$@" >"$room/out" 2>"$room/err"
-    got=$?
-    if [ $got -eq "$want" ] && grep -q -e "$pattern" "$room/out" "$room/err"; then
-        passed=$((passed + 1))
-    else
-        echo "not: $what (status $got, wanted $want and '$pattern')"
-        sed 's/^/    /' "$room/out" "$room/err" | tail -n 20
-        failed=$((failed + 1))
-    fi
-}
+. tests/whole/steps
 
 # There are N files of that pattern in a folder.
 count_is()

@@ -4,35 +4,7 @@
 # usage: tests/whole/gradcheck.sh     SEGC=PROGRAM overrides build/segc
 cd "$(dirname "$0")/../.." || exit 3
 segc=${SEGC:-build/segc}
-room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
-trap 'rm -rf "$room"' EXIT
-passed=0
-failed=0
-
-# says WHAT COMMAND...: the command must succeed.
-says()
-{
-    what=$1
-    shift
-    if "$@" >"$room/out" 2>"$room/err"; then
-        passed=$((passed + 1))
-    else
-        echo "not: $what (status $?)"
-        sed 's/^/    /' "$room/out" "$room/err" | tail -n 20
-        failed=$((failed + 1))
-    fi
-}
-
-# ends STATUS WORDS ARGUMENT...: how gradcheck must end, and what it must say of it.
-ends()
-{
-    want=$1 words=$2
-    shift 2
-    "$segc" gradcheck "$@" >"$room/out" 2>"$room/err"
-    says "gradcheck $*: status $want" test $? -eq "$want"
-    "$segc" gradcheck "$@" >"$room/out" 2>"$room/words"
-    says "gradcheck $*: says '$words'" grep -q -e "$words" "$room/words"
-}
+. tests/whole/steps
 
 cat >"$room/net.yaml" <<'END'
 segc: 1
@@ -117,11 +89,12 @@ cp "$room/out" "$room/second"
 says "bit for bit" cmp "$room/first" "$room/second"
 
 sed 's/^outputs.*/  g: {op: argmax, in: e}\noutputs: {y: g}/; /  f:/d' "$room/net.yaml" >"$room/classes.yaml"
-ends 1 "has no output with a gradient" "$room/classes.yaml"
-ends 2 "no parameter is named so (the first is net.a.weight)" "$room/play.yaml" --parameter 'absent.*'
-ends 2 "\-\-seed expects S, not -1" "$room/play.yaml" --seed -1
-ends 1 "absent.yaml" "$room/absent.yaml"
-ends 2 "gradcheck needs a file"
+ends "nothing to differentiate: the input" 1 "has no output with a gradient" "$segc" gradcheck "$room/classes.yaml"
+ends "no such parameter: usage" 2 "no parameter is named so (the first is net.a.weight)" \
+    "$segc" gradcheck "$room/play.yaml" --parameter 'absent.*'
+ends "no such seed: usage" 2 "--seed expects S, not -1" "$segc" gradcheck "$room/play.yaml" --seed -1
+ends "no such file: the input" 1 "absent.yaml" "$segc" gradcheck "$room/absent.yaml"
+ends "without a file: usage" 2 "gradcheck needs a file" "$segc" gradcheck
 
 echo "tests/whole: $passed checks of gradcheck passed, $failed not"
 [ $failed -eq 0 ]

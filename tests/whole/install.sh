@@ -5,24 +5,7 @@
 cd "$(dirname "$0")/../.." || exit 3
 build=$(dirname "${SEGC:-build/segc}")
 client=$PWD/tests/whole/client.c
-room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
-trap 'rm -rf "$room"' EXIT
-passed=0
-failed=0
-
-# says WHAT COMMAND...: the command must succeed.
-says()
-{
-    what=$1
-    shift
-    if "$@" >"$room/out" 2>&1; then
-        passed=$((passed + 1))
-    else
-        echo "not: $what (status $?)"
-        sed 's/^/    /' "$room/out" | tail -n 20
-        failed=$((failed + 1))
-    fi
-}
+. tests/whole/steps
 
 root=$room/root/usr
 segc=$root/bin/segc

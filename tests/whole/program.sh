@@ -9,41 +9,8 @@ runtime=$PWD/runtime
 archives="$(dirname "$segc")/libsegrt.a $(dirname "$segc")/libsegrt_images.a"
 client=$PWD/tests/whole/client.c
 images=$PWD/tests/fixtures/images
-room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
-trap 'rm -rf "$room"' EXIT
+. tests/whole/steps
 cd "$room" || exit 3
-passed=0
-failed=0
-
-# says WHAT COMMAND...: the command must succeed.
-says()
-{
-    what=$1
-    shift
-    if "$@" >out 2>err; then
-        passed=$((passed + 1))
-    else
-        echo "not: $what (status $?)"
-        sed 's/^/    /' out err | tail -n 20
-        failed=$((failed + 1))
-    fi
-}
-
-# ends WHAT STATUS PATTERN COMMAND...: it must end so, and print the pattern.
-ends()
-{
-    what=$1 want=$2 pattern=$3
-    shift 3
-    "$@" >out 2>err
-    got=$?
-    if [ $got -eq "$want" ] && grep -q -e "$pattern" out err; then
-        passed=$((passed + 1))
-    else
-        echo "not: $what (status $got, wanted $want and '$pattern')"
-        sed 's/^/    /' out err | tail -n 20
-        failed=$((failed + 1))
-    fi
-}
 
 same() { diff -r "$1" "$2"; }
 needs_only_libc()

@@ -5,25 +5,8 @@
 cd "$(dirname "$0")/../.." || exit 3
 segc=$(realpath "${SEGC:-build/segc}")
 graphs=$PWD/graphs/programs
-room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
-trap 'rm -rf "$room"' EXIT
+. tests/whole/steps
 cd "$room" || exit 3
-passed=0
-failed=0
-
-# says WHAT COMMAND...: the command must succeed.
-says()
-{
-    what=$1
-    shift
-    if "$@" >out 2>err; then
-        passed=$((passed + 1))
-    else
-        echo "not: $what (status $?)"
-        sed 's/^/    /' out err | tail -n 20
-        failed=$((failed + 1))
-    fi
-}
 
 cat >check.py <<'END'
 import re, struct, base64, sys

@@ -3,24 +3,7 @@
 # usage: tests/whole/sweep.sh     SEGC=PROGRAM overrides build/segc
 cd "$(dirname "$0")/../.." || exit 3
 segc=${SEGC:-build/segc}
-room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
-trap 'rm -rf "$room"' EXIT
-passed=0
-failed=0
-
-# holds WHAT COMMAND...: it must end with 0.
-holds()
-{
-    what=$1
-    shift
-    if "$@" >"$room/out" 2>&1; then
-        passed=$((passed + 1))
-    else
-        echo "not: $what"
-        tail -n 20 "$room/out" | sed 's/^/    /'
-        failed=$((failed + 1))
-    fi
-}
+. tests/whole/steps
 
 mkdir "$room/build"
 ln -s "$(realpath "$segc")" "$room/build/segc"
@@ -29,14 +12,14 @@ sweep=$room/build/sweep
 export SOURCE=builtin:rendered:4 VAL=builtin:camera:2 ITERATIONS=2 CE="0.5 1" DICE=2 FOCAL=0.1
 export OPTIONS="--size 64x128 --batch 2"
 
-holds "the sweep" examples/sweep/run.sh "$room/build"
+says "the sweep" examples/sweep/run.sh "$room/build"
 for run in ce_dice_ce0.5_dice2 ce_dice_ce1_dice2 ce_focal_ce0.5_focal0.1 ce_focal_ce1_focal0.1; do
-    holds "the run $run" test -s "$sweep/$run/last.safetensors"
-    holds "the run $run in the report" grep -q "$run" "$sweep/report/report.md"
+    says "the run $run" test -s "$sweep/$run/last.safetensors"
+    says "the run $run in the report" grep -q "$run" "$sweep/report/report.md"
 done
-holds "its log has the terms" grep -q '"weighted_dice"' "$sweep/ce_dice_ce1_dice2/log.jsonl"
-ITERATIONS=3 holds "the sweep again, longer" examples/sweep/run.sh "$room/build"
-holds "the report" test -s "$sweep/report/report.html"
+says "its log has the terms" grep -q '"weighted_dice"' "$sweep/ce_dice_ce1_dice2/log.jsonl"
+ITERATIONS=3 says "the sweep again, longer" examples/sweep/run.sh "$room/build"
+says "the report" test -s "$sweep/report/report.html"
 
 echo "tests/whole: $passed sweeps as expected, $failed not"
 [ $failed -eq 0 ]

@@ -4,27 +4,8 @@
 cd "$(dirname "$0")/../.." || exit 3
 segc=$(realpath "${SEGC:-build/segc}")
 graphs=$PWD/graphs
-room=$(mktemp -d /tmp/segc-XXXXXX) || exit 3
-trap 'rm -rf "$room"' EXIT
+. tests/whole/steps
 cd "$room" || exit 3
-passed=0
-failed=0
-
-# ends WHAT STATUS PATTERN COMMAND...: it must end so, and print the pattern (empty: nothing in particular).
-ends()
-{
-    what=$1 want=$2 pattern=$3
-    shift 3
-    "$@" >out 2>err
-    got=$?
-    if [ $got -eq "$want" ] && { [ -z "$pattern" ] || grep -q -e "$pattern" out err; }; then
-        passed=$((passed + 1))
-    else
-        echo "not: $what (status $got, wanted $want and '$pattern')"
-        sed 's/^/    /' out err | tail -n 20
-        failed=$((failed + 1))
-    fi
-}
 
 # What a run computed: its log without what the clock says, and without the lines that speak of beginnings and ends.
 numbers()
