@@ -21,7 +21,7 @@ typedef struct BuildOptions {
     const char *cpu; /* NULL: "host"; see cpu_target.h */
     PassOptions passes;
     bool no_fuse, no_reuse;
-    bool no_winograd;   /* direct convolutions only: a tenth of the rounding error, twice the time */
+    bool no_winograd;   /* direct convolutions only: see winograd in target.h */
     bool blas;          /* the baseline: nothing fused, convolutions by im2col and OpenBLAS; in memory only */
     const Model *model; /* for the program's name, classes and preprocessing; NULL: a bare graph, for tests */
     Training *training; /* the graph is to become a training program: see training.h; NULL: inference */

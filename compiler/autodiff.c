@@ -203,9 +203,7 @@ static Node *accumulate(Graph *graph, const Player *player, const Node *param, N
     node_set_int(keep, A_START, HYPER_KEEP);
     node_set_int(keep, A_END, HYPER_KEEP + 1);
     graph_settle(graph, keep);
-    Node *share = graph_add(graph, OP_AFFINE, param->name, param->pos, &gradient, 1);
-    node_set_float(share, A_SCALE, 1.0 / (double)count);
-    graph_settle(graph, share);
+    Node *share = build_scaled(graph, param, gradient, 1.0 / (double)count);
     Node *kept = build_binary(graph, OP_MUL, param, sum, keep);
     Node *next = build_binary(graph, OP_ADD, param, kept, share);
     graph_update(graph, sum, next);
@@ -242,9 +240,8 @@ static void add_updates(Graph *graph, const Player *player, int number, Node **g
         if (op_info(graph->nodes[i]->op)->class != CLASS_SOURCE) graph->nodes[i]->player = number;
 }
 
-static void add_outputs(Graph *graph, const Player *player, int number, Node **gradient)
+static void add_outputs(Graph *graph, const Player *player, Node **gradient)
 {
-    (void)number;
     for (int i = 0; i < player->n_params; i++) {
         const char *name = player->params[i].param->name;
         if (gradient[i])
@@ -338,7 +335,10 @@ bool autodiff_players(Graph *graph, Training *training)
                     accumulate(graph, player, player->params[i].param, gradients[p][i], training->accumulate);
     }
     for (int p = 0; p < n; p++)
-        (training->gradients_only ? add_outputs : add_updates)(graph, &training->players[p], p, gradients[p]);
+        if (training->gradients_only)
+            add_outputs(graph, &training->players[p], gradients[p]);
+        else
+            add_updates(graph, &training->players[p], p, gradients[p]);
     simplify_all(graph);
     return true;
 }

@@ -16,6 +16,10 @@
  * A piece is a part of the chunks; pieces write sums of their own, which a second kernel adds up in order, so
  * that results do not depend on who computed what. A work unit is a piece of a share of the tiles. Buffers of
  * the kernel: 0 one, 1 many, 2 sums. Everything about how is data: lower_filter.c decides it, backends obey.
+ *
+ * Minimal filtering the other way (3x3, stride 1; see conv_spec.h): where Y = A^T [(G g G^T) . (B^T d B)] A,
+ * the gradient of g is G^T [sum over tiles of (A gy A^T) . (B^T d B)] G. The sum is the template's, with
+ * tiles for pixels and the 36 points for taps.
  */
 #ifndef FILTER_SPEC_H
 #define FILTER_SPEC_H
@@ -76,11 +80,7 @@ static inline int64_t filter_part(int64_t count, int64_t part, int64_t parts)
 /* Whether the template computes this conv2d_grad_filter: its groups, if it has several, fill blocks of any
  * size. */
 bool filter_uses_template(const Node *node);
-/* Minimal filtering the other way (3x3, stride 1; see conv_spec.h): where Y = A^T [(G g G^T) . (B^T d B)] A,
- * the gradient of g is G^T [sum over tiles of (A gy A^T) . (B^T d B)] G. The sum is the template's, with
- * tiles for pixels and the 36 points for taps.
- *
- * Whether its values are taps. */
+/* Whether its values are taps. */
 bool filter_by_taps(const Node *node);
 
 /* P and V for runs of so many values (`runs` of them) and so many blocks of lanes; V divides blocks. */

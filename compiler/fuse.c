@@ -74,8 +74,6 @@ static bool has_value_rule(const Node *node)
 {
     const OpInfo *info = op_info(node->op);
     if (info->class == CLASS_ELEMENTWISE) return true;
-    if (node->op == OP_CONCAT || op_shares_input(node->op)) return false;
-    if (node->op == OP_SOFTMAX || node->op == OP_LOG_SOFTMAX || node->op == OP_PACK_FILTER) return false;
     return info->lower && !conv_uses_template(node);
 }
 

@@ -1,9 +1,14 @@
-/* Gradients of contractions, with gy that of the result (gy: its type is the node's):
+/* Gradients of contractions, with gy that of the result (its type is the node's):
  *
- *     y = conv2d x, w            x: conv2d gy, flip_filter w        where the stride is 1, so that minimal
- * filtering serves it conv_transpose2d gy, w          elsewhere w: conv2d_grad_filter x, gy y =
- * conv_transpose2d x, w  x: conv2d gy, w w: conv2d_grad_filter gy, x        input and result have changed
- * places both                       b: the sum of gy over all but the channels
+ *     of y = conv2d x, w
+ *         x: conv2d gy, flip_filter w      where the stride is 1, so that minimal filtering serves it
+ *            conv_transpose2d gy, w        elsewhere
+ *         w: conv2d_grad_filter x, gy
+ *     of y = conv_transpose2d x, w
+ *         x: conv2d gy, w
+ *         w: conv2d_grad_filter gy, x      input and result have changed places
+ *     of both
+ *         b: the sum of gy over all but the channels
  *
  * linear is a 1x1 convolution of pictures of one pixel. */
 #include "op_rules.h"
@@ -46,10 +51,8 @@ static Node *filter_gradient(Graph *graph, const Node *node, Node *x, Node *gy)
 static Node *bias_gradient(Graph *graph, const Node *node, Node *gradient)
 {
     int64_t channels = gradient->type.dim[1];
-    Node *sum = graph_add(graph, OP_SUM_TO, node->name, node->pos, &gradient, 1);
-    node_set_ints(sum, A_SHAPE, (const int64_t[]){1, channels, 1, 1}, 4);
-    return build_reshape(graph, node, graph_settle(graph, sum),
-                         (Type){.dtype = F32, .rank = 1, .dim = {channels}});
+    Node *sum = build_sum_to(graph, node, gradient, type_picture(1, channels, 1, 1));
+    return build_reshape(graph, node, sum, (Type){.dtype = F32, .rank = 1, .dim = {channels}});
 }
 
 /* Every input pixel lies under each tap once, as in a convolution the other way, with this padding. */

@@ -58,13 +58,6 @@ Node *loss_target(Graph *graph, Node *node)
     return graph_settle(graph, target);
 }
 
-static Node *scaled(Graph *graph, const Node *like, Node *value, double factor)
-{
-    Node *node = graph_add(graph, OP_AFFINE, like->name, like->pos, &value, 1);
-    node_set_float(node, A_SCALE, factor);
-    return graph_settle(graph, node);
-}
-
 /* ---- rules -----------------------------------------------------------------------------------------------
  */
 
@@ -97,7 +90,7 @@ Node *target_loss_gradient(Graph *graph, Node *node, Node *gradient, int input)
         Node *value = is_bce ? graph_make(graph, OP_SIGMOID, node, &x, 1) : x;
         slope = build_binary(graph, OP_SUB, node, value, target);
     }
-    Node *factor = scaled(graph, node, gradient, input == 0 ? share : -share);
+    Node *factor = build_scaled(graph, node, gradient, input == 0 ? share : -share);
     return build_binary(graph, OP_MUL, node, slope, factor);
 }
 
@@ -106,6 +99,6 @@ Node *entropy_gradient(Graph *graph, Node *node, Node *gradient, int input)
     Type type = node->in[input]->type;
     Node *slope = graph_make(graph, OP_ENTROPY_SLOPE, node, node->in, 1);
     if (node->op == OP_ENTROPY)
-        gradient = scaled(graph, node, gradient, 1 / (double)(type.dim[0] * type.dim[2] * type.dim[3]));
+        gradient = build_scaled(graph, node, gradient, 1 / (double)(type.dim[0] * type.dim[2] * type.dim[3]));
     return build_binary(graph, OP_MUL, node, slope, gradient);
 }

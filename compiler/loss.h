@@ -11,7 +11,7 @@
  *     dice           1 - mean over classes of D_c = (2 sum_V p_c r_c + eps) / (sum_V p_c + sum_V r_c + eps),
  *                    r_c = 1 where y = c, sums over the whole batch. A class with no r_c = 1: `absent: count`
  *                    takes its D_c as the formula gives it; `skip` leaves it out of the mean; `zero` counts
- * it as D_c = 0 with no gradient.
+ *                    it as D_c = 0 with no gradient
  *
  * When nothing counts (V is empty, or its weights are all 0) the loss is 0 and so is the gradient.
  *
@@ -21,9 +21,13 @@
  *
  *     loss_pass {gradient}     f32[...]: sums of pieces, then the gradient without its factor, in pieces
  *     loss_sums                f32[S]: over the pieces, in order
- *     loss_result {result}     total: sum * scale. mean: sum_0 / sum_1. share: 1 / sum_1. dice: the loss of
- * sums. slopes: f32[2C], dL/dp_c = r_c * slopes[c] + slopes[C+c] loss_gradient            the gradient's
- * pieces put together
+ *     loss_result {result}
+ *         total                sum * scale
+ *         mean                 sum_0 / sum_1
+ *         share                1 / sum_1
+ *         dice                 the loss of the sums
+ *         slopes               f32[2C]: dL/dp_c = r_c * slopes[c] + slopes[C+c]
+ *     loss_gradient            the gradient's pieces put together
  *
  * and losses of one element each are element_sums of an elementwise value in place of loss_pass. Pieces are
  * fixed by the shapes, so results are the same for any number of threads. The gradient of Dice needs the sums

@@ -178,7 +178,7 @@ Expr *lower_value_if(Lowering *l, const Node *node, const Coord *at, Expr *guard
     return expr_op3(l->b, EXPR_SELECT, guard, value, zero);
 }
 
-static Expr *dimension(Lowering *l, LoopKind kind, const char *name, int64_t extent)
+Expr *lower_dimension(Lowering *l, LoopKind kind, const char *name, int64_t extent)
 {
     return extent == 1 ? expr_int(l->b, 0) : loop_open_n(l->b, kind, name, extent);
 }
@@ -190,16 +190,16 @@ static Coord open_domain(Lowering *l, const Place *p)
     View v = p->view;
     Coord at = {.block = p->block};
     bool pixel = v.h * v.w == 1;
-    at.n = dimension(l, LOOP_PARALLEL, "n", v.n);
+    at.n = lower_dimension(l, LOOP_PARALLEL, "n", v.n);
     if (p->block == 1) {
-        at.cb = dimension(l, pixel ? LOOP_VECTOR : LOOP_PARALLEL, "c", v.c);
-        at.y = dimension(l, v.w == 1 && v.h > 1 ? LOOP_VECTOR : LOOP_PARALLEL, "y", v.h);
-        at.x = dimension(l, LOOP_VECTOR, "x", v.w);
+        at.cb = lower_dimension(l, pixel ? LOOP_VECTOR : LOOP_PARALLEL, "c", v.c);
+        at.y = lower_dimension(l, v.w == 1 && v.h > 1 ? LOOP_VECTOR : LOOP_PARALLEL, "y", v.h);
+        at.x = lower_dimension(l, LOOP_VECTOR, "x", v.w);
         at.lane = expr_int(l->b, 0);
     } else {
-        at.cb = dimension(l, LOOP_PARALLEL, "cb", blocks_of(v.c, p->block));
-        at.y = dimension(l, LOOP_PARALLEL, "y", v.h);
-        at.x = dimension(l, LOOP_SERIAL, "x", v.w);
+        at.cb = lower_dimension(l, LOOP_PARALLEL, "cb", blocks_of(v.c, p->block));
+        at.y = lower_dimension(l, LOOP_PARALLEL, "y", v.h);
+        at.x = lower_dimension(l, LOOP_SERIAL, "x", v.w);
         at.lane = loop_open_n(l->b, LOOP_VECTOR, "l", p->block);
     }
     return at;
@@ -264,9 +264,9 @@ static void lower_shifted_part(Lowering *l, const Node *from, const Place *to, i
     View v = view_of(from->type);
     int64_t block = to->block, first = block - start % block, whole = v.c / block, rest = v.c % block;
     Coord at = {.block = (int)block};
-    at.n = dimension(l, LOOP_PARALLEL, "n", v.n);
-    at.y = dimension(l, LOOP_PARALLEL, "y", v.h);
-    at.x = dimension(l, LOOP_SERIAL, "x", v.w);
+    at.n = lower_dimension(l, LOOP_PARALLEL, "n", v.n);
+    at.y = lower_dimension(l, LOOP_PARALLEL, "y", v.h);
+    at.x = lower_dimension(l, LOOP_SERIAL, "x", v.w);
     if (whole > 0) {
         at.cb = loop_open_n(b, LOOP_SERIAL, "cb", whole);
         copy_lanes(l, from, to, at, start, 0, first);
@@ -321,8 +321,8 @@ static void lower_halo(Lowering *l, const Place *p)
     int out = lower_storage(l, p->storage, BUFFER_OUT);
     int64_t width = p->stride_y,
             height = (p->offset % p->stride_c) / p->stride_y + p->view.h + p->halo_bottom;
-    Expr *n = dimension(l, LOOP_PARALLEL, "n", p->view.n);
-    Expr *cb = dimension(l, LOOP_PARALLEL, "cb", p->stride_n / p->stride_c);
+    Expr *n = lower_dimension(l, LOOP_PARALLEL, "n", p->view.n);
+    Expr *cb = lower_dimension(l, LOOP_PARALLEL, "cb", p->stride_n / p->stride_c);
     Expr *base = expr_add(b, expr_scale(b, n, p->stride_n), expr_scale(b, cb, p->stride_c));
     int64_t rows[2][2] = {{0, p->halo_top}, {height - p->halo_bottom, height}};
     for (int i = 0; i < 2; i++) {
@@ -412,6 +412,20 @@ Step lower_new_step(const Fusion *fusion, const Group *group)
                   .bytes = group_bytes(fusion, group->root, true)};
 }
 
+/* Rows whose kernels have loops of their own, in place of a value for each element. */
+typedef void KernelRule(Lowering *l, const Node *node);
+static KernelRule *const kernels[OP_COUNT] = {
+    [OP_SOFTMAX] = lower_softmax_kernel,
+    [OP_LOG_SOFTMAX] = lower_softmax_kernel,
+    [OP_SOFTMAX_GRAD] = lower_softmax_grad_kernel,
+    [OP_LOG_SOFTMAX_GRAD] = lower_softmax_grad_kernel,
+    [OP_LOSS_PASS] = lower_loss_kernel,
+    [OP_ELEMENT_SUMS] = lower_element_sums,
+    [OP_PACK_FILTER] = lower_pack_kernel,
+    [OP_SGD] = lower_optimizer_kernel,
+    [OP_ADAM] = lower_optimizer_kernel,
+};
+
 static void lower_group(StepList *list, const Fusion *fusion, const Group *group)
 {
     if (group->kind == GROUP_TEMPLATE) {
@@ -434,18 +448,8 @@ static void lower_group(StepList *list, const Fusion *fusion, const Group *group
     Op op = group->root->op;
     if (group->kind == GROUP_PART)
         lower_part(&l, group->root, group->part);
-    else if (op == OP_SOFTMAX || op == OP_LOG_SOFTMAX)
-        lower_softmax_kernel(&l, group->root);
-    else if (op == OP_SOFTMAX_GRAD || op == OP_LOG_SOFTMAX_GRAD)
-        lower_softmax_grad_kernel(&l, group->root);
-    else if (op == OP_LOSS_PASS)
-        lower_loss_kernel(&l, group->root);
-    else if (op == OP_ELEMENT_SUMS)
-        lower_element_sums(&l, group->root);
-    else if (op == OP_PACK_FILTER)
-        lower_pack_kernel(&l, group->root);
-    else if (op_info(op)->class == CLASS_OPTIMIZER)
-        lower_optimizer_kernel(&l, group->root);
+    else if (kernels[op])
+        kernels[op](&l, group->root);
     else
         lower_elements(&l, group->root);
     lower_finish_step(list, &step, loop_finish(&b));

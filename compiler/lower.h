@@ -83,10 +83,8 @@ Expr **coord_axis(Coord *at, int axis);
 Expr *coord_channel(Lowering *l, const Coord *at);
 /* The buffer of a constant table (int32 or float, copied). */
 int lower_table(Lowering *l, const char *name, Dtype dtype, const void *data, int64_t elements);
-/* Where sample o of a bilinear enlargement lies between those of the input along an axis, before the border
- * (below 0 it is the first sample's, past in-1 the last's); factor: its scale_factor, 0 for a size. In
- * lower_window.c. */
-/* Between which input samples a position lies, and the weight of the second; what resize takes for "nearest".
+/* lower_window.c. Between which input samples a position lies, and the weight of the second; what resize
+ * takes for "nearest".
  */
 typedef struct ResizeTap {
     int32_t low, high;
@@ -94,13 +92,18 @@ typedef struct ResizeTap {
 } ResizeTap;
 ResizeTap resize_tap(int64_t in, double position);
 int32_t resize_nearest(int64_t in, int64_t out, double factor, int64_t o);
+/* Where sample o of a bilinear enlargement lies between those of the input along an axis, before the border
+ * (below 0 it is the first sample's, past in-1 the last's); factor: its scale_factor, 0 for a size. */
 double resize_position(int64_t in, int64_t out, bool align_corners, double factor, int64_t o);
 /* The buffer of a storage, added to the step on first use. */
 int lower_storage(Lowering *l, Storage *storage, BufferRole role);
 /* Index of an element in its storage. */
 Expr *place_index(Lowering *l, const Place *place, const Coord *at);
 
-/* Kernels with loops of their own, in lower_reduce.c and lower_pack.c. */
+/* A loop along an axis, or 0 where it has one element. */
+Expr *lower_dimension(Lowering *l, LoopKind kind, const char *name, int64_t extent);
+
+/* Kernels with loops of their own, in lower_reduce.c, lower_loss*.c and lower_pack.c. */
 void lower_softmax_kernel(Lowering *l, const Node *node);
 void lower_loss_kernel(Lowering *l, const Node *node);  /* loss_pass */
 void lower_element_sums(Lowering *l, const Node *node); /* element_sums */

@@ -243,7 +243,7 @@ void lower_loss_kernel(Lowering *l, const Node *node)
     const LossForm *f = &k.form;
     int vector = layout->target->vector;
     k.lanes = vector > LOSS_LANES ? LOSS_LANES : vector;
-    k.logits = lower_storage(l, layout_place(layout, node->in[0])->storage, BUFFER_IN);
+    lower_storage(l, layout_place(layout, node->in[0])->storage, BUFFER_IN); /* the first buffer: logits */
     k.labels = lower_storage(l, layout_place(layout, node->in[1])->storage, BUFFER_IN);
     if (node->n_in == 3) k.slopes = lower_storage(l, layout_place(layout, node->in[2])->storage, BUFFER_IN);
     k.out = lower_storage(l, layout_place(layout, node)->storage, BUFFER_OUT);

@@ -36,7 +36,7 @@ typedef struct LossKernel {
     LoopBuilder *b;
     const Node *node;
     LossForm form;
-    int logits, labels, out, work, weights, slopes; /* buffers; weights, slopes: -1 where there are none */
+    int labels, out, work, weights, slopes; /* buffers; weights, slopes: -1 where there are none */
     CellAxis rows, columns;
     int64_t lanes;
     Expr *n, *row, *unit;
@@ -109,8 +109,6 @@ int64_t work_size(const LossKernel *k);
 Expr *work_index(LossKernel *k, Expr *line);
 Expr *work_load(LossKernel *k, WorkArray array, Expr *c);
 void work_store(LossKernel *k, WorkArray array, Expr *c, Expr *value);
-/* += factor * value */
-void work_add(LossKernel *k, WorkArray array, Expr *c, Expr *factor, Expr *value);
 /* The line of a running sum. */
 Expr *work_sum_line(LossKernel *k, Expr *number);
 

@@ -38,7 +38,8 @@ void work_store(LossKernel *k, WorkArray array, Expr *c, Expr *value)
     loop_store(k->b, k->work, work_at(k, array, c), value);
 }
 
-void work_add(LossKernel *k, WorkArray array, Expr *c, Expr *factor, Expr *value)
+/* += factor * value */
+static void work_add(LossKernel *k, WorkArray array, Expr *c, Expr *factor, Expr *value)
 {
     work_store(k, array, c, fma_of(k, factor, value, work_load(k, array, c)));
 }

@@ -75,11 +75,6 @@ static Expr *adam(const Stepper *s, Expr *index, Expr *value, Expr *gradient)
     return expr_op2(b, EXPR_ADD, value, change); /* the parameter is rounded once */
 }
 
-static Expr *open_axis(Lowering *l, LoopKind kind, const char *name, int64_t extent)
-{
-    return extent == 1 ? expr_int(l->b, 0) : loop_open_n(l->b, kind, name, extent);
-}
-
 /* Opens the loops over the parameter; what is the same for all elements is computed once for each unit. */
 static Coord open_elements(Stepper *s, const Place *p)
 {
@@ -89,7 +84,7 @@ static Coord open_elements(Stepper *s, const Place *p)
     bool blocked = p->block > 1,
          vector = !blocked && v.h * v.w == 1; /* in a plain vector lanes are channels */
     Coord at = {.block = p->block};
-    at.n = open_axis(l, LOOP_PARALLEL, "n", v.n);
+    at.n = lower_dimension(l, LOOP_PARALLEL, "n", v.n);
     bool adaptive = s->node->op == OP_ADAM;
     s->rate = loop_let(b, "rate", mul(b, hyper(l, s->node, HYPER_LR), node_float(s->node, A_LR_SCALE)));
     if (adaptive) {
@@ -97,9 +92,9 @@ static Coord open_elements(Stepper *s, const Place *p)
         s->root2 = loop_let(b, "root", expr_op1(b, EXPR_SQRT, hyper(l, s->node, HYPER_BIAS2)));
     }
     if (!adaptive && s->node->n_in == 4) s->share = loop_let(b, "share", hyper(l, s->node, HYPER_BIAS1));
-    at.cb = open_axis(l, vector ? LOOP_VECTOR : LOOP_SERIAL, "c", blocks_of(v.c, p->block));
-    at.y = open_axis(l, !blocked && v.w == 1 && v.h > 1 ? LOOP_VECTOR : LOOP_SERIAL, "y", v.h);
-    at.x = open_axis(l, blocked ? LOOP_SERIAL : LOOP_VECTOR, "x", v.w);
+    at.cb = lower_dimension(l, vector ? LOOP_VECTOR : LOOP_SERIAL, "c", blocks_of(v.c, p->block));
+    at.y = lower_dimension(l, !blocked && v.w == 1 && v.h > 1 ? LOOP_VECTOR : LOOP_SERIAL, "y", v.h);
+    at.x = lower_dimension(l, blocked ? LOOP_SERIAL : LOOP_VECTOR, "x", v.w);
     at.lane = blocked ? loop_open_n(b, LOOP_VECTOR, "l", p->block) : expr_int(b, 0);
     return at;
 }

@@ -1,4 +1,5 @@
-/* Batch normalisation over running statistics, as torch.nn.BatchNorm2d in eval mode. */
+/* Batch normalisation as torch.nn.BatchNorm2d: over running statistics, and what it is made of in training.
+ */
 #include "op_rules.h"
 
 #include <string.h>

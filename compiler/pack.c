@@ -1,8 +1,10 @@
 /* Filters in the order in which the contraction template reads them.
  *
  *     before: %4 = conv2d %1, %2, %3 {filters=64, kernel=3}
- *     after:  %5 = pack_filter %2 {filters=64, block=32, unit=8, taps_y=[0,1,3], taps_x=[0,1,3]}    once,
- * when weights are loaded %4 = conv2d %1, %5, %3 {filters=64, kernel=3}
+ *     after:  %5 = pack_filter %2 {filters=64, block=32, unit=8, taps_y=[0,1,3], taps_x=[0,1,3]}
+ *             %4 = conv2d %1, %5, %3 {filters=64, kernel=3}
+ *
+ * This is done once, when weights are loaded, or in every run where they change.
  *
  * A conv_transpose2d gets one pack per phase of its stride, in place of its weight: rows outer, columns
  * inner. A flip_filter before a pack is a matter of the pack's attributes:

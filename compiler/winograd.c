@@ -55,7 +55,7 @@ static int64_t count_tiles(int64_t height, int64_t width, int64_t dilation)
     return rows * columns;
 }
 
-/* A kernel has a table of its tiles, 40 bytes each. More are in pictures of 4096 x 4096. */
+/* A kernel has a table of its tiles, 40 bytes each. Pictures larger than 4096 x 4096 have more. */
 enum { MOST_TILES = 1 << 20 };
 
 /* Of a window over in that makes out. */
