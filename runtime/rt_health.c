@@ -27,8 +27,7 @@ const char *health_text(HealthState state)
     switch (state) {
     case HEALTH_SATURATED:
         return "saturated: it has told the domains apart without fail for 200 steps, so it teaches the "
-               "others "
-               "nothing; a lower learning rate of its own, or a later start, may help";
+               "others nothing; a lower learning rate of its own, or a later start, may help";
     case HEALTH_NOT_LEARNING:
         return "not learning: for 200 steps it has been no better than a coin; a higher learning rate of its "
                "own may help";

@@ -47,7 +47,7 @@ typedef struct Lattice Lattice;
 RtStatus lattice_open(const LatticePoints *points, Pool *pool, Lattice **lattice, RtError *err);
 /* NULL is harmless. */
 void lattice_close(Lattice *lattice);
-/* Corners in use; bytes that the lattice holds. */
+/* Corners in use. */
 int64_t lattice_corners(const Lattice *lattice);
 /* From now on the kernel k(i, j) is k(i, j) / sqrt(n_i n_j), where n_i is the sum of k(i, j) over j. */
 void lattice_normalise(Lattice *lattice, Pool *pool);

@@ -9,10 +9,10 @@
 #include "rt_augment.h"
 #include "rt_picture.h"
 #include "rt_sampler.h"
+#include "rt_session.h"
 
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 /* A decoded picture that is kept; pixels NULL: it is not. Never changed once it is there. */
 typedef struct Kept {
@@ -230,16 +230,9 @@ static void *work(void *argument)
     return NULL;
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 RtStatus loader_next(Loader *loader, LoaderBatch *batch, RtError *err)
 {
-    double start = now();
+    double start = session_clock();
     *batch = (LoaderBatch){.waited = 0};
     pthread_mutex_lock(&loader->lock);
     Slot *slot = &loader->slots[loader->handed_out % (uint64_t)loader->slot_count];
@@ -262,7 +255,7 @@ RtStatus loader_next(Loader *loader, LoaderBatch *batch, RtError *err)
         batch->images[s] = slot->images[s];
         batch->labels[s] = slot->labels[s];
     }
-    batch->waited = now() - start;
+    batch->waited = session_clock() - start;
     return RT_OK;
 }
 

@@ -2,7 +2,7 @@
  *
  * A file is a sequence of TFRecords: 8 bytes of length, their checksum, the data, its checksum (CRC-32C,
  * masked as TFRecord wants it); the data is an Event in protobuf's wire format. Both are written here by
- * hand, in a hundred lines: the fields that scalars need are few and their encoding will not change, while
+ * hand: the fields that scalars need are few and their encoding will not change, while
  * the libraries that write them (TensorFlow's, protobuf's) are larger than all of segc, and a program needs
  * libc only.
  *

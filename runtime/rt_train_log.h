@@ -1,8 +1,8 @@
 /* A run's log: one JSON object per line, appended as training goes on, for people, scripts and reports.
  *
  *   {"event": "start", "iteration": 0, "program": …, "seed": …, "iterations": …, "data": {STREAM: SPEC}, …}
- *   {"event": "step", "iteration": 20, "terms": {NAME: value}, "lr": {PLAYER: rate}, "tunables": {NAME:
- * value}, "seconds": …, "images_per_second": …, "loader_wait": …}
+ *   {"event": "step", "iteration": 20, "terms": {NAME: value}, "lr": {PLAYER: rate},
+ *    "tunables": {NAME: value}, "seconds": …, "images_per_second": …, "loader_wait": …}
  *   {"event": "validation", "iteration": 100, "miou": 0.31, "classes_counted": 19, "pixel_accuracy": …,
  *    "best": true, "iou": {CLASS: 0.9 or null}, "seconds_per_image": …}
  *   {"event": "warning", "iteration": 200, "text": …}

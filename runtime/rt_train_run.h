@@ -1,7 +1,9 @@
 /* One training run in its folder: what `PROG train` does, without the talking.
  *
- *   RUN/last.safetensors    the state after the last save (rt_checkpoint.h); `best.safetensors` the best
- * validated RUN/log.jsonl           rt_train_log.h RUN/events.out.…        rt_tensorboard.h
+ *   RUN/last.safetensors     the state after the last save (rt_checkpoint.h)
+ *   RUN/best.safetensors     that which validated best
+ *   RUN/log.jsonl            rt_train_log.h
+ *   RUN/events.out.…         rt_tensorboard.h
  *
  *     status = train_open(&run, program, &wish, note, context, &err);
  *     while (!status && run.training.iteration < run.training.iterations) {
@@ -26,6 +28,10 @@
 #include "rt_tensorboard.h"
 #include "rt_train_log.h"
 #include "rt_training.h"
+
+_Static_assert((int)TRAINING_MOST_STREAMS == (int)LOADER_MOST_STREAMS &&
+                   (int)TRAINING_MOST_STREAMS == (int)CHECKPOINT_STREAMS,
+               "a stream has its place in each");
 
 /* What the command line says; -1, or NULL: nothing. Texts must outlive the run. */
 typedef struct TrainWish {

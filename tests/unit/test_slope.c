@@ -15,7 +15,7 @@ static SlopePoint exponential(void *context, double at)
     return (SlopePoint){exp(at), exp(at)};
 }
 
-/* The slope is too large by a thousandth. */
+/* The slope is too large by a hundredth. */
 static SlopePoint slightly_wrong(void *context, double at)
 {
     (void)context;

@@ -164,14 +164,22 @@ START_TEST(threads_change_nothing)
 }
 END_TEST
 
+static void read_head(const char *name, float weight[12])
+{
+    WeightsFile *file;
+    ck_assert_int_eq(weights_open(scratch_path(&scratch, name), &file, NULL), RT_OK);
+    ck_assert_int_eq(weights_read_f32(file, weights_find(file, "head.weight"), weight, NULL), RT_OK);
+    weights_close(file);
+}
+
 START_TEST(seeds_change_the_run)
 {
-    static char one[1 << 16], other[1 << 16];
+    float one[12], other[12];
     DONE("--out", "a");
     DONE("--out", "b", "--seed", "1");
-    size_t size = read_file("a/last.safetensors", one, sizeof one);
-    read_file("b/last.safetensors", other, sizeof other);
-    ck_assert(memcmp(one, other, size) != 0);
+    read_head("a/last.safetensors", one);
+    read_head("b/last.safetensors", other);
+    ck_assert_mem_ne(one, other, sizeof one);
 }
 END_TEST
 
@@ -189,7 +197,7 @@ START_TEST(the_log_goes_on_where_the_checkpoint_is)
     HAS(out, "{\"event\": \"resume\", \"iteration\": 6,");
     HAS(out, "\"iteration\": 7, \"terms\"");
     ck_assert_ptr_null(strstr(out, "\"iteration\": 7}"));
-    ck_assert_ptr_null(strstr(out, "\"iter\n"));
+    ck_assert_ptr_null(strstr(out, "\"iter{"));
 }
 END_TEST
 

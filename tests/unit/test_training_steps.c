@@ -26,7 +26,8 @@ static const struct {
 
 /* Where maps are too large for pictures without near ties of rectifiers (tests/peers/README.md), only direct
  * convolutions round little enough for the same signs everywhere; where they are larger still one sign
- * differs even from PyTorch's own float, and tensors are held to `slack` times the bounds. */
+ * differs even from PyTorch's own float, and gradients are held to `slack` times the bound (of that a step
+ * makes little: parameters to 4 times theirs, statistics to 10). */
 static const struct {
     const char *name;
     bool direct;
@@ -324,8 +325,8 @@ START_TEST(steps_are_pytorchs)
         ck_assert_msg(!session_train(t.session, all, NULL, &err), "%s", err.text);
         compare_terms(&t, &fixture, step);
     }
-    compare_tensors(&t, &fixture, "parameter", ROLE_PARAMETER, 1e-4 * programs[_i].slack);
-    compare_tensors(&t, &fixture, "statistic", ROLE_PARAMETER, 1e-5 * programs[_i].slack);
+    compare_tensors(&t, &fixture, "parameter", ROLE_PARAMETER, 1e-4 * fmin(programs[_i].slack, 4));
+    compare_tensors(&t, &fixture, "statistic", ROLE_PARAMETER, 1e-5 * fmin(programs[_i].slack, 10));
     close_program(&t);
     arena_free(arena);
 }

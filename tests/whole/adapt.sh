@@ -5,24 +5,6 @@ cd "$(dirname "$0")/../.." || exit 3
 segc=${SEGC:-build/segc}
 . tests/whole/steps
 
-# Tensors of that name, of two weight files, are the same bytes.
-cat >"$room/same.py" <<'END'
-import json, sys
-def tensors(path):
-    data = open(path, "rb").read()
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
-    return {name: data[start + t["data_offsets"][0]:start + t["data_offsets"][1]]
-            for name, t in header.items() if name.startswith("segmenter.")}
-one, two = tensors(sys.argv[1]), tensors(sys.argv[2])
-assert one.keys() == two.keys() and len(one) > 100
-differ = [name for name in one if one[name] != two[name]]
-if sys.argv[3] == "statistics":
-    assert differ and all(".running_" in name for name in differ), differ
-else:
-    assert any(name.endswith("conv.weight") for name in differ)
-END
-
 mkdir "$room/build"
 ln -s "$(realpath "$segc")" "$room/build/segc"
 for archive in "$(dirname "$(realpath "$segc")")"/libsegrt*.a; do ln -s "$archive" "$room/build/"; done
@@ -40,9 +22,9 @@ done
 says "the table is shown" grep -q "^| adapt+calibrate" "$room/first"
 says "the report has both seeds" grep -q "street_adapt.* | 2 seeds |" "$adapt/report/report.md"
 says "a page too" test -s "$adapt/report/report.html"
-says "control differs from source_only in statistics alone" python3 "$room/same.py" \
+says "control differs from source_only in statistics alone" python3 tests/whole/differ.py \
     "$adapt/source_only.seed1/last.safetensors" "$adapt/control.seed1/last.safetensors" statistics
-says "the adversary changes weights" python3 "$room/same.py" \
+says "the adversary changes weights" python3 tests/whole/differ.py \
     "$adapt/control.seed1/last.safetensors" "$adapt/adapt.seed1/last.safetensors" weights
 says "without a compiler it says what to do" sh -c "examples/adapt/run.sh '$room/nothing' 2>&1 | grep 'run make first'"
 

@@ -66,7 +66,10 @@ says "trains with another seed" train street_source_only two 1 --data builtin:re
 says "trains another program" train street_control three 0 --data source=builtin:rendered:4 --data target=builtin:camera:4
 says "reports" ./street_source_only report one two three --pictures 2 --threads 2
 says "page and table are well formed" python3 check.py
-says "the other program reports the same table" ./street_control report one two three --pictures 2 --out other --threads 2
+says "the other program reports too" ./street_control report one two three --pictures 2 --out other --threads 2
+cut -d'|' -f2-5 report/report.md >here
+cut -d'|' -f2-5 other/report.md >there
+says "experiments, seeds and scores are the same" cmp here there
 says "two runs are one experiment" grep -q '^| \*\*street_source_only\*\* | 2 seeds |' report/report.md
 
 # A run that was killed while it wrote a line.
