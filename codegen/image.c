@@ -68,10 +68,8 @@ static void set_init(ProgramTensor *tensor, const Node *param)
 {
     static const uint8_t kinds[] = {[PARAM_ZERO] = INIT_ZERO,
                                     [PARAM_ONE] = INIT_ONE,
-                                    [PARAM_KAIMING] = INIT_KAIMING_NORMAL,
                                     [PARAM_CONSTANT] = INIT_CONSTANT,
-                                    [PARAM_UNIFORM] = INIT_UNIFORM,
-                                    [PARAM_NORMAL] = INIT_NORMAL};
+                                    [PARAM_UNIFORM] = INIT_UNIFORM};
     ParamInit init = graph_param_init(param);
     tensor->init = kinds[init.kind];
     tensor->init_value = (float)init.value;

@@ -42,7 +42,7 @@ static void fill_input(GradRun *run, Arena *arena, GradSource *source, const Gra
     RandKey key = rand_key(seed, name);
     int64_t count = program_elements(source->tensor), classes = 2;
     if (source->tensor->dtype == DTYPE_F32) {
-        rand_normal(key, 0, (uint64_t)count, 1, source->values);
+        rand_uniform(key, 0, (uint64_t)count, sqrtf(3), source->values); /* of variance 1 */
         return;
     }
     for (int i = 0; i < n_labels; i++)

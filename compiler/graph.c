@@ -71,8 +71,10 @@ Node *graph_make(Graph *graph, Op op, const Node *like, Node *const *in, int n_i
  */
 
 static const char *const init_words[] = {
-    [PARAM_ZERO] = "zero",         [PARAM_ONE] = "one",         [PARAM_KAIMING] = "kaiming",
-    [PARAM_CONSTANT] = "constant", [PARAM_UNIFORM] = "uniform", [PARAM_NORMAL] = "normal",
+    [PARAM_ZERO] = "zero",
+    [PARAM_ONE] = "one",
+    [PARAM_CONSTANT] = "constant",
+    [PARAM_UNIFORM] = "uniform",
 };
 enum { N_INIT_WORDS = sizeof init_words / sizeof *init_words };
 

@@ -128,8 +128,8 @@ Node *graph_make(Graph *graph, Op op, const Node *like, Node *const *in, int n_i
 
 /* The OP_PARAM node called name with this type and initialisation, added to graph->params. */
 typedef struct ParamInit {
-    enum { PARAM_ZERO, PARAM_ONE, PARAM_KAIMING, PARAM_CONSTANT, PARAM_UNIFORM, PARAM_NORMAL } kind;
-    double value;   /* KAIMING: the fan; CONSTANT: the value; UNIFORM: the bound; NORMAL: the deviation */
+    enum { PARAM_ZERO, PARAM_ONE, PARAM_CONSTANT, PARAM_UNIFORM } kind;
+    double value;   /* CONSTANT: the value; UNIFORM: the bound */
     bool statistic; /* a running statistic: no optimiser updates it */
     bool state;     /* an optimiser's own, beside a parameter */
 } ParamInit;

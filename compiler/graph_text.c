@@ -2,7 +2,7 @@
  *
  *     graph bisenet
  *     %1: f32[1,3,32,64] = input  # "image" bisenet.yaml:3
- *     %2: f32[64,3,3,3] = param {param_init=kaiming, value=27}  # "sp.conv.weight" bisenet.yaml:12
+ *     %2: f32[64,3,3,3] = param {param_init=uniform, value=0.2}  # "sp.conv.weight" bisenet.yaml:12
  *     %3: f32[1,64,16,32] = conv2d %1, %2 {filters=64, kernel=3, stride=2, padding=1, bias=false}  #
  * "sp.conv" output logits = %3
  *

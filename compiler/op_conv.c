@@ -1,11 +1,9 @@
-/* Convolutions and linear: parameters, shapes, counts. Formulas and conditions are those of torch.nn.Conv2d,
- * ConvTranspose2d and Linear.
- *
- * Weights start normal with deviation sqrt(2 / fan) (He et al. 2015, equation 10: the mode that keeps the
- * variance of the forward signal through ReLUs), fan being how many products one output element sums. In a
- * transposed convolution of stride s only one tap in s reaches a given output row, so its fan is divided by
- * the stride both ways. Biases start at zero. */
+/* Convolutions and linear: parameters, shapes, counts. Formulas, conditions and initial values are those of
+ * torch.nn.Conv2d, ConvTranspose2d and Linear: weights and biases start uniform within 1 / sqrt(fan), fan
+ * being the elements of one slice of the weight along its first axis. */
 #include "op_rules.h"
+
+#include <math.h>
 
 static bool check_groups(Graph *graph, const Node *node)
 {
@@ -29,14 +27,15 @@ static bool check_conv(Graph *graph, const Node *node)
            op_want_at_least(graph, node, A_DILATION, 1) && check_groups(graph, node);
 }
 
-static ParamSpec weight_spec(Type type, double fan)
+/* The weight and, if the node has one, the bias; returns how many. */
+static int affine_params(const Node *node, Type weight, int64_t outputs, ParamSpec specs[MAX_PARAM_SPECS])
 {
-    return (ParamSpec){"weight", type, {.kind = PARAM_KAIMING, .value = fan < 1 ? 1 : fan}};
-}
-
-static ParamSpec bias_spec(int64_t count)
-{
-    return (ParamSpec){"bias", {.dtype = F32, .rank = 1, .dim = {count}}, {.kind = PARAM_ZERO}};
+    double fan = (double)type_elements(weight) / (double)weight.dim[0];
+    ParamInit init = {.kind = PARAM_UNIFORM, .value = 1 / sqrt(fan)};
+    specs[0] = (ParamSpec){"weight", weight, init};
+    if (!node_bool(node, A_BIAS)) return 1;
+    specs[1] = (ParamSpec){"bias", {.dtype = F32, .rank = 1, .dim = {outputs}}, init};
+    return 2;
 }
 
 int conv2d_params(Graph *graph, Node *node, ParamSpec specs[MAX_PARAM_SPECS])
@@ -44,11 +43,7 @@ int conv2d_params(Graph *graph, Node *node, ParamSpec specs[MAX_PARAM_SPECS])
     if (!check_conv(graph, node)) return -1;
     int64_t filters = node_int(node, A_FILTERS), inputs = node->in[0]->type.dim[1] / node_int(node, A_GROUPS);
     int64_t rows = node_rows(node, A_KERNEL), columns = node_columns(node, A_KERNEL);
-    specs[0] =
-        weight_spec(type_picture(filters, inputs, rows, columns), (double)inputs * (double)(rows * columns));
-    if (!node_bool(node, A_BIAS)) return 1;
-    specs[1] = bias_spec(filters);
-    return 2;
+    return affine_params(node, type_picture(filters, inputs, rows, columns), filters, specs);
 }
 
 bool conv2d_shape(Graph *graph, Node *node)
@@ -79,12 +74,7 @@ int conv_transpose2d_params(Graph *graph, Node *node, ParamSpec specs[MAX_PARAM_
     int64_t filters = node_int(node, A_FILTERS), groups = node_int(node, A_GROUPS);
     int64_t inputs = node->in[0]->type.dim[1];
     int64_t rows = node_rows(node, A_KERNEL), columns = node_columns(node, A_KERNEL);
-    double strides = (double)(node_rows(node, A_STRIDE) * node_columns(node, A_STRIDE));
-    double fan = (double)(inputs / groups) * (double)(rows * columns) / strides;
-    specs[0] = weight_spec(type_picture(inputs, filters / groups, rows, columns), fan);
-    if (!node_bool(node, A_BIAS)) return 1;
-    specs[1] = bias_spec(filters);
-    return 2;
+    return affine_params(node, type_picture(inputs, filters / groups, rows, columns), filters, specs);
 }
 
 static bool check_output_padding(Graph *graph, const Node *node, int axis)
@@ -129,10 +119,7 @@ int linear_params(Graph *graph, Node *node, ParamSpec specs[MAX_PARAM_SPECS])
     Type in = node->in[0]->type;
     if (!op_want_rank(graph, node, 1) || !op_want_at_least(graph, node, A_FEATURES, 1)) return -1;
     int64_t features = node_int(node, A_FEATURES), inputs = in.dim[in.rank - 1];
-    specs[0] = weight_spec((Type){.dtype = F32, .rank = 2, .dim = {features, inputs}}, (double)inputs);
-    if (!node_bool(node, A_BIAS)) return 1;
-    specs[1] = bias_spec(features);
-    return 2;
+    return affine_params(node, (Type){.dtype = F32, .rank = 2, .dim = {features, inputs}}, features, specs);
 }
 
 bool linear_shape(Graph *graph, Node *node)

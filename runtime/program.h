@@ -44,10 +44,8 @@ typedef enum ProgramDtype { DTYPE_F32, DTYPE_I32, DTYPE_U8 } ProgramDtype;
 typedef enum ProgramInit {
     INIT_ZERO,
     INIT_ONE,
-    INIT_KAIMING_NORMAL, /* normal, std = sqrt(2 / fan): He et al. 2015, equation 10 */
-    INIT_NORMAL,         /* normal, std = init_value */
-    INIT_CONSTANT,       /* init_value everywhere */
-    INIT_UNIFORM,        /* uniform in +-init_value */
+    INIT_CONSTANT, /* init_value everywhere */
+    INIT_UNIFORM,  /* uniform in +-init_value */
 } ProgramInit;
 
 typedef enum ProgramRole {
@@ -69,7 +67,7 @@ typedef struct ProgramTensor {
     uint8_t statistic; /* parameter: 1 for running_mean and running_var, which no optimiser updates */
     uint8_t rank;
     uint16_t network; /* parameter: index into ProgramHeader.networks */
-    float init_value; /* see ProgramInit; for KAIMING the fan */
+    float init_value; /* see ProgramInit */
     uint32_t block;   /* 1: dense. More: parameters and states of rank 4 that updates change lie as
                          [d0][ceil(d1/block)][d2][d3][block], whatever stands beyond d1 */
     /* Of the output "classes.scores", what "classes" are the greatest of, maybe of fewer pixels: how it is

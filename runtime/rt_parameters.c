@@ -32,8 +32,6 @@ static void fill_range(const Fill *fill, int64_t first, int64_t count)
     case INIT_ZERO: fill_constant(values, count, 0); break;
     case INIT_ONE: fill_constant(values, count, 1); break;
     case INIT_CONSTANT: fill_constant(values, count, given); break;
-    case INIT_NORMAL: rand_normal(fill->key, at, length, given, values); break;
-    case INIT_KAIMING_NORMAL: rand_normal(fill->key, at, length, sqrtf(2 / given), values); break;
     case INIT_UNIFORM: rand_uniform(fill->key, at, length, given, values); break;
     }
 }

@@ -2,7 +2,7 @@
  * number of threads, and any machine, makes the same bits. Pure functions; nothing can fail.
  *
  *     RandKey key = rand_key(seed, "layer1.0.conv1.weight");
- *     rand_normal(key, 0, count, 0.1f, values);
+ *     rand_uniform(key, 0, count, 0.1f, values);
  */
 #ifndef RT_RAND_H
 #define RT_RAND_H
@@ -18,10 +18,7 @@ enum { RAND_GROUP = 4 };
 
 /* The key of a named stream: equal for equal seed and name, unrelated otherwise. */
 RandKey rand_key(uint64_t seed, const char *name);
-/* Elements first..first+count-1 of the stream, normally distributed with mean 0 and standard deviation std
- * (beyond 6.6 std nothing comes out). */
-void rand_normal(RandKey key, uint64_t first, uint64_t count, float std, float *values);
-/* The same, uniform in [-bound, bound). */
+/* Elements first..first+count-1 of the stream, uniform in [-bound, bound). */
 void rand_uniform(RandKey key, uint64_t first, uint64_t count, float bound, float *values);
 
 #endif

@@ -48,7 +48,7 @@ static Graph *parse_good(const char *text)
 static const char small[] =
     "graph small\n"
     "%1: f32[2,3,32,64] = input  # \"image\" net.yaml:3\n"
-    "%2: f32[8,3,3,3] = param {param_init=kaiming, value=27}  # \"sp.conv.weight\" net.yaml:12\n"
+    "%2: f32[8,3,3,3] = param {param_init=uniform, value=0.25}  # \"sp.conv.weight\" net.yaml:12\n"
     "%3: f32[2,8,16,32] = conv2d %1, %2 {filters=8, kernel=3, stride=2, padding=1, bias=false}  # "
     "\"sp.conv\" net.yaml:12\n"
     "%4: f32[2,8,16,32] = relu %3  # \"sp.relu\" net.yaml:13\n"
@@ -106,8 +106,8 @@ START_TEST(text_makes_parameters)
     Graph *graph = parse_good(small);
     ck_assert_int_eq(graph->n_params, 1);
     ParamInit init = graph_param_init(graph->params[0]);
-    ck_assert_int_eq(init.kind, PARAM_KAIMING);
-    ck_assert_double_eq(init.value, 27);
+    ck_assert_int_eq(init.kind, PARAM_UNIFORM);
+    ck_assert_double_eq(init.value, 0.25);
     ck_assert_int_eq(graph->next_id, 6);
 }
 END_TEST

@@ -370,8 +370,8 @@ static void check_param(int index, const char *name, const char *type, int kind,
 START_TEST(conv2d_declares_weight_and_bias)
 {
     Node *node = make("conv2d", "1,6,9,9", "filters: 4, kernel: [3, 5], groups: 2");
-    check_param(0, "n.weight", "f32[4,3,3,5]", PARAM_KAIMING, 45);
-    check_param(1, "n.bias", "f32[4]", PARAM_ZERO, 0);
+    check_param(0, "n.weight", "f32[4,3,3,5]", PARAM_UNIFORM, 1 / sqrt(45));
+    check_param(1, "n.bias", "f32[4]", PARAM_UNIFORM, 1 / sqrt(45));
     ck_assert_int_eq(node->n_in, 3);
     ck_assert_int_eq(op_data_inputs(node), 1);
     ck_assert_ptr_eq(node->in[2], graph->params[1]);
@@ -388,16 +388,16 @@ END_TEST
 START_TEST(conv_transpose2d_stores_inputs_first)
 {
     make("conv_transpose2d", "1,4,5,5", "filters: 6, kernel: 4, stride: 2, groups: 2");
-    check_param(0, "n.weight", "f32[4,3,4,4]", PARAM_KAIMING, 8);
-    check_param(1, "n.bias", "f32[6]", PARAM_ZERO, 0);
+    check_param(0, "n.weight", "f32[4,3,4,4]", PARAM_UNIFORM, 1 / sqrt(48));
+    check_param(1, "n.bias", "f32[6]", PARAM_UNIFORM, 1 / sqrt(48));
 }
 END_TEST
 
 START_TEST(linear_stores_outputs_first)
 {
     make("linear", "3,19", "features: 7");
-    check_param(0, "n.weight", "f32[7,19]", PARAM_KAIMING, 19);
-    check_param(1, "n.bias", "f32[7]", PARAM_ZERO, 0);
+    check_param(0, "n.weight", "f32[7,19]", PARAM_UNIFORM, 1 / sqrt(19));
+    check_param(1, "n.bias", "f32[7]", PARAM_UNIFORM, 1 / sqrt(19));
 }
 END_TEST
 

@@ -253,56 +253,15 @@ START_TEST(memory_is_as_planned)
 }
 END_TEST
 
-START_TEST(normal_values_are_normal)
-{
-    enum { COUNT = 200000 };
-    float *values = malloc(COUNT * sizeof *values);
-    rand_normal(rand_key(3, "w"), 0, COUNT, 2, values);
-    double sum = 0, squares = 0, fourths = 0;
-    for (int i = 0; i < COUNT; i++) {
-        double v = values[i];
-        sum += v, squares += v * v, fourths += v * v * v * v;
-    }
-    ck_assert_double_eq_tol(sum / COUNT, 0, 0.02);
-    ck_assert_double_eq_tol(squares / COUNT, 4, 0.06);
-    ck_assert_double_eq_tol(fourths / COUNT / 16, 3, 0.1);
-    free(values);
-}
-END_TEST
-
 START_TEST(streams_do_not_depend_on_pieces)
 {
     float whole[100], pieces[100];
     RandKey key = rand_key(11, "w");
-    rand_normal(key, 0, 100, 1, whole);
-    rand_normal(key, 0, 40, 1, pieces);
-    rand_normal(key, 40, 60, 1, pieces + 40);
-    ck_assert_mem_eq(whole, pieces, sizeof whole);
     rand_uniform(key, 0, 100, 1, whole);
     rand_uniform(key, 0, 8, 1, pieces);
     rand_uniform(key, 8, 92, 1, pieces + 8);
     ck_assert_mem_eq(whole, pieces, sizeof whole);
     for (int i = 0; i < 100; i++) ck_assert(whole[i] >= -1 && whole[i] < 1);
-}
-END_TEST
-
-/* Box and Muller with the C library's functions, which differ from ours in the last bits of a double only. */
-START_TEST(transform_is_box_mullers)
-{
-    float uniform[4], normal[4];
-    for (int seed = 0; seed < 200; seed++) {
-        RandKey key = rand_key((uint64_t)seed, "w");
-        rand_normal(key, 0, 4, 1, normal);
-        rand_uniform(key, 0, 4, 1, uniform);
-        for (int i = 0; i < 4; i += 2) {
-            double length = hypot((double)normal[i], (double)normal[i + 1]),
-                   turn = (uniform[i + 1] + 1) / 2.0;
-            double radius = sqrt(-2 * log((uniform[i] + 1) / 2.0 + 0x1p-25));
-            ck_assert_double_eq_tol(length, radius, 1e-5 + 1e-2 * (uniform[i] < -0.999));
-            ck_assert_double_eq_tol(normal[i], length * cos(turn * 2 * acos(-1)), 1e-5);
-            ck_assert_double_eq_tol(normal[i + 1], length * sin(turn * 2 * acos(-1)), 1e-5);
-        }
-    }
 }
 END_TEST
 
@@ -333,9 +292,7 @@ Suite *session_suite(void)
     tcase_add_test(tests, reports_too_large_an_arena);
     tcase_add_test(tests, any_allocation_may_fail);
     tcase_add_test(tests, memory_is_as_planned);
-    tcase_add_test(tests, normal_values_are_normal);
     tcase_add_test(tests, streams_do_not_depend_on_pieces);
-    tcase_add_test(tests, transform_is_box_mullers);
     tcase_add_test(tests, generator_is_philox);
     suite_add_tcase(suite, tests);
     return suite;

@@ -78,7 +78,7 @@ kill -TERM $process
 wait $process
 ends "a signal is no failure" 0 "to go on: ./prog train --out killed --resume" sh -c "cat stopped; exit $?"
 
-sed -e 's/program: small/program: apart/' -e 's/^networks:/&\n  apart: {use: bisenet.yaml, classes: 19}/' small.yaml >apart.yaml
+sed -e 's/program: small/program: apart/' -e "s|^networks:|&\\n  apart: {use: $graphs/bisenet.yaml, classes: 19}|" small.yaml >apart.yaml
 echo 'predict: {network: apart}' >>apart.yaml
 ends "what prediction needs is known before the first step" 2 "prediction needs apart" \
     "$segc" run apart.yaml train "$@" --out apart --iterations 1
