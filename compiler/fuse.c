@@ -57,7 +57,6 @@ static bool reads_once(const Fuser *f, const Node *user, const Node *in)
     switch (user->op) {
     case OP_RELAYOUT:
     case OP_PACK_FILTER: return true;
-    case OP_ELEMENT_SUMS:
     case OP_GLOBAL_AVG_POOL: return is_elementwise(in);
     case OP_ARGMAX: return is_elementwise(in) || is_resize_of_rows(in);
     case OP_SGD:

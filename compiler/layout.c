@@ -84,8 +84,7 @@ Halo conv_halo(const Node *node, const Target *target)
 static bool is_plain_by_nature(Op op)
 {
     return op == OP_SOFTMAX || op == OP_LOG_SOFTMAX || op == OP_SOFTMAX_GRAD || op == OP_LOG_SOFTMAX_GRAD ||
-           op == OP_ARGMAX || op == OP_FLATTEN || op == OP_RESHAPE || op == OP_LOSS_PASS ||
-           op == OP_ELEMENT_SUMS;
+           op == OP_ARGMAX || op == OP_FLATTEN || op == OP_RESHAPE || op == OP_LOSS_PASS;
 }
 
 /* Filters that a run changes, and their gradients, lie in blocks of input channels, so that optimisers walk

@@ -17,21 +17,19 @@
  *
  * The rows of the YAML are rewritten twice (pass_fuse_loss.c). Before gradients are taken, a loss over pixels
  * becomes a pixel_loss, which takes in a bilinear enlargement of its logits: the gradient is then one of the
- * small logits, and nothing of the labels' size is ever made of them. Afterwards all losses become
+ * small logits, and nothing of the labels' size is ever made of them. Afterwards it becomes
  *
  *     loss_pass {gradient}     f32[...]: sums of pieces, then the gradient without its factor, in pieces
  *     loss_sums                f32[S]: over the pieces, in order
  *     loss_result {result}
- *         total                sum * scale
  *         mean                 sum_0 / sum_1
  *         share                1 / sum_1
  *         dice                 the loss of the sums
  *         slopes               f32[2C]: dL/dp_c = r_c * slopes[c] + slopes[C+c]
  *     loss_gradient            the gradient's pieces put together
  *
- * and losses of one element each are element_sums of an elementwise value in place of loss_pass. Pieces are
- * fixed by the shapes, so results are the same for any number of threads. The gradient of Dice needs the sums
- * first: it takes two passes.
+ * and losses of one element each are the mean of an elementwise value. Pieces are fixed by the shapes, so
+ * results are the same for any number of threads. The gradient of Dice needs the sums first: two passes.
  */
 #ifndef LOSS_H
 #define LOSS_H
@@ -53,8 +51,6 @@ typedef struct LossForm {
 } LossForm;
 LossForm loss_form(const Node *pass);
 
-/* A piece of an element_sums is so many rows of a channel. */
-enum { LOSS_ROWS = 16 };
 /* Pieces are summed, and the columns of a resized gradient padded, by as many. */
 enum { LOSS_LANES = 16 };
 

@@ -420,7 +420,6 @@ static KernelRule *const kernels[OP_COUNT] = {
     [OP_SOFTMAX_GRAD] = lower_softmax_grad_kernel,
     [OP_LOG_SOFTMAX_GRAD] = lower_softmax_grad_kernel,
     [OP_LOSS_PASS] = lower_loss_kernel,
-    [OP_ELEMENT_SUMS] = lower_element_sums,
     [OP_PACK_FILTER] = lower_pack_kernel,
     [OP_SGD] = lower_optimizer_kernel,
     [OP_ADAM] = lower_optimizer_kernel,

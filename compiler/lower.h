@@ -105,8 +105,7 @@ Expr *lower_dimension(Lowering *l, LoopKind kind, const char *name, int64_t exte
 
 /* Kernels with loops of their own, in lower_reduce.c, lower_loss*.c and lower_pack.c. */
 void lower_softmax_kernel(Lowering *l, const Node *node);
-void lower_loss_kernel(Lowering *l, const Node *node);  /* loss_pass */
-void lower_element_sums(Lowering *l, const Node *node); /* element_sums */
+void lower_loss_kernel(Lowering *l, const Node *node); /* loss_pass */
 void lower_softmax_grad_kernel(Lowering *l, const Node *node);
 void lower_pack_kernel(Lowering *l, const Node *node);
 /* lower_optim.c */

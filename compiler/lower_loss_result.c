@@ -1,4 +1,4 @@
-/* The other kernels of losses: pieces of a loss of elements, and what is made of pieces. See loss.h. */
+/* The other kernels of losses: what is made of a loss_pass's pieces. See loss.h. */
 #include "lower_loss.h"
 #include "op_rules.h"
 
@@ -16,8 +16,7 @@ Expr *loss_sums_lower(Lowering *l, const Node *node, const Coord *at)
 {
     LoopBuilder *b = l->b;
     const Node *pieces = node->in[0];
-    bool of_pass = pieces->op == OP_LOSS_PASS;
-    int64_t sums = node->type.dim[0], units = of_pass ? loss_form(pieces).units : pieces->type.dim[0];
+    int64_t sums = node->type.dim[0], units = loss_form(pieces).units;
     Expr *u = loop_open_n(b, LOOP_REDUCE, "u", units);
     Expr *total = loop_carry(b, "total", expr_float(b, 0));
     Expr *piece = element(l, pieces, expr_add(b, expr_scale(b, u, sums), at->cb));
@@ -104,8 +103,6 @@ Expr *loss_result_lower(Lowering *l, const Node *node, const Coord *at)
     if (!strcmp(result, "dice")) return dice_value(l, node);
     if (!strcmp(result, "slopes")) return dice_slope(l, node, at->cb);
     Expr *first = loop_let(b, "first", element(l, sums, expr_int(b, 0)));
-    if (!strcmp(result, "total"))
-        return expr_op2(b, EXPR_MUL, first, expr_float(b, node_float(node, A_SCALE)));
     Expr *second = loop_let(b, "second", element(l, sums, expr_int(b, 1)));
     return ratio(b, !strcmp(result, "mean") ? first : expr_float(b, 1), second);
 }
@@ -137,46 +134,4 @@ Expr *loss_gradient_lower(Lowering *l, const Node *node, const Coord *at)
         sum = sum ? expr_op2(b, EXPR_ADD, sum, piece) : piece;
     }
     return sum;
-}
-
-/* Sums rows of a channel by lanes, then the lanes. */
-void lower_element_sums(Lowering *l, const Node *node)
-{
-    LoopBuilder *b = l->b;
-    const Node *from = node->in[0];
-    View v = view_of(from->type);
-    int64_t pieces = (v.h + LOSS_ROWS - 1) / LOSS_ROWS, lanes = LOSS_LANES, whole = v.w / lanes;
-    int out = lower_storage(l, layout_place(l->layout, node)->storage, BUFFER_OUT);
-    int work = lower_work(l, v.n * v.c * pieces * lanes);
-    Coord at = {.block = 1, .lane = expr_int(b, 0)};
-    at.n = loop_open_n(b, LOOP_PARALLEL, "n", v.n);
-    at.cb = loop_open_n(b, LOOP_PARALLEL, "c", v.c);
-    Expr *piece = loop_open_n(b, LOOP_PARALLEL, "piece", pieces), *first = expr_scale(b, piece, LOSS_ROWS);
-    Expr *unit = expr_add(b, expr_scale(b, at.n, v.c), at.cb);
-    unit = expr_add(b, expr_scale(b, unit, pieces), piece);
-    Expr *base = expr_scale(b, unit, lanes);
-    Expr *lane = loop_open_n(b, LOOP_VECTOR, "l", lanes);
-    loop_store(b, work, expr_add(b, base, lane), expr_float(b, 0));
-    loop_close(b, NULL);
-    Expr *end = expr_op2(b, EXPR_MIN, expr_add(b, first, expr_int(b, LOSS_ROWS)), expr_int(b, v.h));
-    at.y = loop_open(b, LOOP_SERIAL, "y", first, end);
-    for (int rest = 0; rest < 2; rest++) {
-        int64_t count = rest ? v.w % lanes : lanes;
-        if (count == 0 || (!rest && whole == 0)) continue;
-        Expr *chunk = rest ? expr_int(b, whole) : loop_open_n(b, LOOP_SERIAL, "xs", whole);
-        lane = loop_open_n(b, LOOP_VECTOR, "l", count);
-        at.x = expr_add(b, expr_scale(b, chunk, lanes), lane);
-        Expr *sum = expr_add(b, base, lane);
-        Expr *value = lower_value(l, from, &at);
-        loop_store(b, work, sum, expr_op2(b, EXPR_ADD, expr_load(b, work, sum), value));
-        loop_close(b, NULL);
-        if (!rest) loop_close(b, NULL);
-    }
-    loop_close(b, NULL);
-    lane = loop_open_n(b, LOOP_REDUCE, "l", lanes);
-    Expr *total = loop_carry(b, "total", expr_float(b, 0));
-    Expr *next = expr_op2(b, EXPR_ADD, total, expr_load(b, work, expr_add(b, base, lane)));
-    loop_close(b, &next);
-    loop_store(b, out, unit, total);
-    while (b->n_open) loop_close(b, NULL);
 }

@@ -207,17 +207,10 @@ bool loss_pass_shape(Graph *graph, Node *node)
     return pixel_loss_shape(graph, node) && flat(node, loss_form(node).elements);
 }
 
-bool element_sums_shape(Graph *graph, Node *node)
-{
-    (void)graph;
-    View v = view_of(node->in[0]->type);
-    return flat(node, v.n * v.c * ((v.h + LOSS_ROWS - 1) / LOSS_ROWS));
-}
-
 bool loss_sums_shape(Graph *graph, Node *node)
 {
     (void)graph;
-    return flat(node, node->in[0]->op == OP_LOSS_PASS ? loss_form(node->in[0]).sums : 1);
+    return flat(node, loss_form(node->in[0]).sums);
 }
 
 bool loss_result_shape(Graph *graph, Node *node)

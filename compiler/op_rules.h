@@ -61,8 +61,8 @@ GradRule relu_gradient, leaky_relu_gradient, prelu_gradient, sigmoid_gradient, a
 GradRule conv2d_gradient, conv_transpose2d_gradient, linear_gradient;
 
 /* Losses. */
-ShapeRule pixel_loss_shape, target_loss_shape, entropy_shape, loss_pass_shape, element_sums_shape,
-    loss_sums_shape, loss_result_shape, loss_gradient_shape;
+ShapeRule pixel_loss_shape, target_loss_shape, entropy_shape, loss_pass_shape, loss_sums_shape,
+    loss_result_shape, loss_gradient_shape;
 ScalarRule entropy_map_scalar, bce_term_scalar, entropy_slope_scalar;
 LowerRule loss_sums_lower, loss_result_lower, loss_gradient_lower;
 GradRule pixel_loss_gradient, target_loss_gradient, entropy_gradient;

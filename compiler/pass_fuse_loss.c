@@ -7,12 +7,17 @@
  *             %5: f32[] = cross_entropy %4, %2
  *     after:  %5: f32[] = pixel_loss %3, %2 {loss=cross_entropy, resized=yes}
  *
- * The pass does the same for graphs without gradients, then writes every loss as sums of pieces:
+ * The pass does the same for graphs without gradients, then writes losses over pixels as sums of pieces, and
+ * those of one element each as the mean of an elementwise value:
  *
  *     before: %5: f32[] = pixel_loss %3, %2 {loss=cross_entropy, resized=yes}
  *     after:  %6: f32[144] = loss_pass %3, %2 {loss=cross_entropy, resized=yes}
  *             %7: f32[2] = loss_sums %6
  *             %8: f32[] = loss_result %7 {result=mean}
+ *
+ *     before: %5: f32[] = bce_with_logits %3, %4
+ *     after:  %6: f32[4,1,8,16] = bce_term %3, %4
+ *             %7: f32[] = mean %6
  *
  * Where the gradient is wanted its rule has made a loss_pass of both: the loss is taken from that one. The
  * enlargement is taken in even when it has other uses: the loss then still reads the small logits, and its
@@ -104,15 +109,11 @@ static Node *term_of(Graph *graph, Node *loss)
     return build_binary(graph, OP_MUL, loss, apart, apart);
 }
 
-static Node *elements_as_sums(Graph *graph, Node *loss)
+static Node *mean_of_term(Graph *graph, Node *loss)
 {
-    Type type = loss->in[0]->type;
-    Node *term = term_of(graph, loss);
-    Node *pieces = graph_make(graph, OP_ELEMENT_SUMS, loss, &term, 1), *sums = loss_sums_of(graph, pieces);
-    Node *result = loss_result_of(graph, loss, sums, "total");
-    int64_t classes = loss->op == OP_ENTROPY ? type.dim[1] : 1; /* whose values add up to one */
-    node_set_float(result, A_SCALE, (double)classes / (double)type_elements(type));
-    return result;
+    Node *term = term_of(graph, loss), *mean = graph_make(graph, OP_MEAN, loss, &term, 1);
+    /* An entropy is a sum over classes, and the mean over pixels. */
+    return loss->op == OP_ENTROPY ? build_scaled(graph, loss, mean, (double)term->type.dim[1]) : mean;
 }
 
 bool pass_fuse_loss(Graph *graph, const PassOptions *options)
@@ -127,7 +128,7 @@ bool pass_fuse_loss(Graph *graph, const PassOptions *options)
         Node *node = nodes[i];
         bool of_elements = node->op == OP_BCE_WITH_LOGITS || node->op == OP_MSE || node->op == OP_ENTROPY;
         if (!of_elements && node->op != OP_PIXEL_LOSS) continue;
-        graph_replace(graph, node, of_elements ? elements_as_sums(graph, node) : pixels_as_sums(graph, node));
+        graph_replace(graph, node, of_elements ? mean_of_term(graph, node) : pixels_as_sums(graph, node));
         changed = true;
     }
     if (changed) graph_sort(graph);

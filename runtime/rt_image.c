@@ -3,11 +3,11 @@
  */
 #define _GNU_SOURCE
 #include "rt_image_codec.h"
+#include "rt_new_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -208,46 +208,6 @@ RtStatus image_read_labels(const char *path, RtLabels *labels, RtError *err)
     return status;
 }
 
-static int write_fully(int fd, const unsigned char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t done = write(fd, data, size);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return -1;
-        data += done;
-        size -= (size_t)done;
-    }
-    return 0;
-}
-
-/* Writes beside path and renames. The temporary name is ours alone by O_EXCL; mkstemp would give mode 0600.
- */
-static RtStatus write_atomically(const char *path, const RtEncoded *encoded, RtError *err)
-{
-    static atomic_uint serial;
-    char *beside = NULL;
-    size_t size = strlen(path) + 40;
-    beside = rt_alloc(size);
-    if (!beside) return image_no_memory(path, size, err);
-    snprintf(beside, size, "%s.%ld.%u.tmp", path, (long)getpid(), atomic_fetch_add(&serial, 1));
-    RtStatus status = RT_OK;
-    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        status = image_fail_errno(path, "create", errno, err);
-    } else {
-        bool written = !write_fully(fd, encoded->data, encoded->size) && !fsync(fd);
-        int reason = errno;
-        if (close(fd) && written) written = false, reason = errno;
-        if (written && rename(beside, path)) written = false, reason = errno;
-        if (!written) {
-            status = image_fail_errno(path, "write", reason, err);
-            unlink(beside);
-        }
-    }
-    rt_free(beside);
-    return status;
-}
-
 RtStatus image_write_png(const char *path, const unsigned char *pixels, int width, int height, int channels,
                          const RtPalette *palette, RtError *err)
 {
@@ -258,7 +218,10 @@ RtStatus image_write_png(const char *path, const unsigned char *pixels, int widt
     RtEncoded encoded;
     RtStatus status = rt_png_encode(path, &image, palette, &encoded, err);
     if (status) return status;
-    status = write_atomically(path, &encoded, err);
+    RtNewFile file;
+    status = new_file_open(&file, path, encoded.size, err);
+    if (!status) status = new_file_write(&file, encoded.data, encoded.size, err);
+    if (!status) status = new_file_finish(&file, err);
     rt_free(encoded.data);
     return status;
 }

@@ -68,17 +68,18 @@ def judged(logits, target):
 
 
 class Game:
-    def __init__(self, kind, lambda_adv=0.001, lambda_adv_level=0.0002, lambda_seg_level=0.1, width=64, by_formula=True):
+    def __init__(self, kind, lambda_adv=0.001, lambda_adv_level=0.0002, lambda_seg_level=0.1, width=64, filters=64,
+                 by_formula=True):
         self.kind = kind
         self.weights = lambda_adv, lambda_adv_level, lambda_seg_level
         self.nets = {"segmenter": networks.BiSeNet(base=width)}
         self.players = {"generator": ["segmenter"]}
         if kind != "supervised_bisenet":
-            self.nets["discriminator"] = networks.FcDiscriminator()
+            self.nets["discriminator"] = networks.FcDiscriminator(width=filters)
             self.players["discriminator"] = ["discriminator"]
         if kind in LEVELS:
             self.nets["level"] = LevelClassifier(LEVELS[kind][1] * width)
-            self.nets["level_discriminator"] = LevelDiscriminator()
+            self.nets["level_discriminator"] = LevelDiscriminator(width=filters)
             self.players["generator"].append("level")
             self.players["level_discriminator"] = ["level_discriminator"]
         for net in self.nets.values():

@@ -97,7 +97,8 @@ START_TEST(a_missing_folder_is_named)
     RtError err;
     ck_assert_int_eq(image_write_png("no/such/out.png", (unsigned char[]){1}, 1, 1, 1, NULL, &err),
                      RT_BAD_INPUT);
-    ck_assert_str_eq(err.text, "no/such/out.png: cannot create: No such file or directory");
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "no/such/out.png: cannot be written: No such file or directory (after 0 of"));
 }
 END_TEST
 
@@ -109,7 +110,7 @@ START_TEST(failure_leaves_nothing)
     RtStatus status = image_write_png(path, (unsigned char[]){1}, 1, 1, 1, NULL, &err);
     rmdir(path);
     ck_assert_int_eq(status, RT_BAD_INPUT);
-    ck_assert_ptr_nonnull(strstr(err.text, "cannot write: Is a directory"));
+    ck_assert_ptr_nonnull(strstr(err.text, "cannot be written: Is a directory"));
 }
 END_TEST
 
@@ -124,7 +125,7 @@ START_TEST(writing_survives_lack_of_memory)
         status = image_write_png(path, pixels, 64, 64, 3, NULL, &err);
         rt_alloc_fail_at(0);
         ck_assert_int_eq(access(path, F_OK) == 0, status == RT_OK);
-        ck_assert(status == RT_OK || (status == RT_MACHINE && strstr(err.text, "no memory")));
+        ck_assert(status == RT_OK || (status == RT_MACHINE && strstr(err.text, "memory")));
         unlink(path);
     }
     ck_assert_int_eq(status, RT_OK);
