@@ -31,16 +31,6 @@ typedef struct Conv {
     LLVMValueRef out;     /* at row y, the tile's first block, column 0 */
 } Conv;
 
-static LLVMValueRef scaled(Emit *e, LLVMValueRef value, int64_t factor)
-{
-    return LLVMBuildNSWMul(e->b, value, emit_int(e, factor), "");
-}
-
-static LLVMValueRef at(Emit *e, LLVMValueRef base, int64_t floats)
-{
-    return floats ? emit_address(e, base, emit_int(e, 4 * floats)) : base;
-}
-
 /* The offsets of a full chunk, unit by unit, row by row; a shorter last chunk uses the beginning. */
 static LLVMValueRef tap_table(Conv *c)
 {
@@ -58,11 +48,7 @@ static LLVMValueRef tap_table(Conv *c)
                 offset[n++] = emit_int(e, 4 * (base + dy * s->in_y + dx * s->in_x));
             }
     }
-    LLVMValueRef table = LLVMAddGlobal(e->module, LLVMArrayType2(e->i64, (uint64_t)count), "taps");
-    LLVMSetInitializer(table, LLVMConstArray2(e->i64, offset, (uint64_t)count));
-    LLVMSetGlobalConstant(table, true);
-    LLVMSetLinkage(table, LLVMPrivateLinkage);
-    return table;
+    return emit_table(e, "taps", offset, count);
 }
 
 static LLVMTypeRef vector_type(Conv *c)
@@ -89,14 +75,15 @@ static void emit_taps(Conv *c, int pixels, LLVMValueRef in, LLVMValueRef *sum)
     for (int i = 0; i < pixels * vectors; i++) sum[i] = loop.phi[i];
     LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, e->i64, c->taps, &loop.counter, 1, "");
     LLVMValueRef pixel = emit_address(e, in, LLVMBuildLoad2(e->b, e->i64, slot, ""));
-    LLVMValueRef filter = emit_address(e, c->filters, scaled(e, loop.counter, 4LL * unit * vectors * block));
+    LLVMValueRef filter =
+        emit_address(e, c->filters, emit_scaled(e, loop.counter, 4LL * unit * vectors * block));
     for (int k = 0; k < unit; k++) {
         LLVMValueRef w[8];
         for (int v = 0; v < vectors; v++)
-            w[v] = load_vector(c, at(e, filter, (int64_t)(k * vectors + v) * block));
+            w[v] = load_vector(c, emit_offset(e, filter, (int64_t)(k * vectors + v) * block));
         for (int p = 0; p < pixels; p++) {
-            LLVMValueRef one =
-                LLVMBuildLoad2(e->b, e->f32, at(e, pixel, p * s->stride_x * s->in_x + k * s->in_lane), "");
+            LLVMValueRef one = LLVMBuildLoad2(
+                e->b, e->f32, emit_offset(e, pixel, p * s->stride_x * s->in_x + k * s->in_lane), "");
             LLVMSetAlignment(one, 4);
             LLVMValueRef x = emit_splat(e, one, block);
             for (int v = 0; v < vectors; v++)
@@ -124,7 +111,7 @@ static void emit_start(Conv *c, int pixels, LLVMValueRef out, LLVMValueRef *sum)
     LLVMValueRef before[64];
     for (int p = 0; p < pixels; p++)
         for (int v = 0; v < vectors; v++)
-            before[p * vectors + v] = load_vector(c, at(e, out, p * s->out_x + v * s->out_block));
+            before[p * vectors + v] = load_vector(c, emit_offset(e, out, p * s->out_x + v * s->out_block));
     LLVMBuildBr(e->b, go);
     LLVMPositionBuilderAtEnd(e->b, go);
     for (int i = 0; i < count; i++) {
@@ -158,7 +145,7 @@ static void emit_values(Conv *c, int pixels, LLVMValueRef x0, LLVMValueRef out, 
     emit_bind(e, s->var_n, c->n, 0);
     emit_bind(e, s->var_y, c->y, 0);
     emit_bind(e, s->var_lane, NULL, 0);
-    LLVMValueRef first_block = scaled(e, c->tile, vectors);
+    LLVMValueRef first_block = emit_scaled(e, c->tile, vectors);
     for (int p = 0; p < pixels; p++)
         for (int v = 0; v < vectors; v++) {
             /* The sums of an index's variable parts stay valid: only addends change. */
@@ -167,7 +154,7 @@ static void emit_values(Conv *c, int pixels, LLVMValueRef x0, LLVMValueRef out, 
             emit_bind(e, s->var_cb, first_block, v);
             emit_bind(e, s->var_acc, sum[p * vectors + v], 0);
             e->n_cache = kept;
-            store_vector(c, emit_epilogue(e, s), at(e, out, p * s->out_x + v * s->out_block));
+            store_vector(c, emit_epilogue(e, s), emit_offset(e, out, p * s->out_x + v * s->out_block));
         }
     e->lanes = 1;
     e->vector_var = NULL;
@@ -179,7 +166,7 @@ static void store_sums(Conv *c, int pixels, LLVMValueRef out, LLVMValueRef *sum)
     int vectors = s->schedule.vectors;
     for (int p = 0; p < pixels; p++)
         for (int v = 0; v < vectors; v++)
-            store_vector(c, sum[p * vectors + v], at(c->e, out, p * s->out_x + v * s->out_block));
+            store_vector(c, sum[p * vectors + v], emit_offset(c->e, out, p * s->out_x + v * s->out_block));
 }
 
 static void emit_end(Conv *c, int pixels, LLVMValueRef x0, LLVMValueRef out, LLVMValueRef *sum)
@@ -213,8 +200,8 @@ static void emit_tile(Conv *c, int pixels, LLVMValueRef x0)
     Emit *e = c->e;
     const ConvSpec *s = c->spec;
     LLVMValueRef sum[64];
-    LLVMValueRef in = emit_address(e, c->in, scaled(e, x0, 4 * s->stride_x * s->in_x));
-    LLVMValueRef out = emit_address(e, c->out, scaled(e, x0, 4 * s->out_x));
+    LLVMValueRef in = emit_address(e, c->in, emit_scaled(e, x0, 4 * s->stride_x * s->in_x));
+    LLVMValueRef out = emit_address(e, c->out, emit_scaled(e, x0, 4 * s->out_x));
     emit_start(c, pixels, out, sum);
     if (c->taps_per_unit > 0) emit_taps(c, pixels, in, sum);
     emit_end(c, pixels, x0, out, sum);
@@ -237,18 +224,18 @@ static LLVMValueRef input_start(Conv *c)
 {
     Emit *e = c->e;
     const ConvSpec *s = c->spec;
-    LLVMValueRef bytes = scaled(e, c->n, 4 * s->in_n);
+    LLVMValueRef bytes = emit_scaled(e, c->n, 4 * s->in_n);
     int64_t chunk_channels = (int64_t)s->schedule.chunk_units * s->schedule.unit;
     if (c->chunks > 1) {
         assert(chunk_channels % s->in_lanes == 0);
-        LLVMValueRef by_chunk = scaled(e, c->chunk, 4 * (chunk_channels / s->in_lanes * s->in_block));
+        LLVMValueRef by_chunk = emit_scaled(e, c->chunk, 4 * (chunk_channels / s->in_lanes * s->in_block));
         bytes = LLVMBuildNSWAdd(e->b, bytes, by_chunk, "");
     }
     if (s->group_filters) {
-        LLVMValueRef filter = scaled(e, c->tile, (int64_t)s->schedule.vectors * s->schedule.block);
+        LLVMValueRef filter = emit_scaled(e, c->tile, (int64_t)s->schedule.vectors * s->schedule.block);
         LLVMValueRef group = LLVMBuildUDiv(e->b, filter, emit_int(e, s->group_filters), "");
         LLVMValueRef by_group =
-            scaled(e, group, 4 * (s->units * s->schedule.unit / s->in_lanes * s->in_block));
+            emit_scaled(e, group, 4 * (s->units * s->schedule.unit / s->in_lanes * s->in_block));
         bytes = LLVMBuildNSWAdd(e->b, bytes, by_group, "");
     }
     bytes = LLVMBuildNSWAdd(e->b, bytes, emit_int(e, 4 * s->in_offset), "");
@@ -262,8 +249,8 @@ static LLVMValueRef filters_start(Conv *c)
     const ConvSpec *s = c->spec;
     int64_t unit_floats =
         (int64_t)c->taps_per_unit * s->schedule.unit * s->schedule.vectors * s->schedule.block;
-    LLVMValueRef bytes = scaled(e, c->tile, 4 * s->units * unit_floats);
-    LLVMValueRef by_chunk = scaled(e, c->chunk, 4 * s->schedule.chunk_units * unit_floats);
+    LLVMValueRef bytes = emit_scaled(e, c->tile, 4 * s->units * unit_floats);
+    LLVMValueRef by_chunk = emit_scaled(e, c->chunk, 4 * s->schedule.chunk_units * unit_floats);
     return emit_address(e, e->buffers[1], LLVMBuildNSWAdd(e->b, bytes, by_chunk, ""));
 }
 
@@ -273,14 +260,14 @@ static void emit_rows(Conv *c, LLVMValueRef from, LLVMValueRef to)
     const ConvSpec *s = c->spec;
     LLVMValueRef in = input_start(c);
     c->filters = filters_start(c);
-    LLVMValueRef bytes = LLVMBuildNSWAdd(e->b, scaled(e, c->n, 4 * s->out_n),
-                                         scaled(e, c->tile, 4 * s->out_block * s->schedule.vectors), "");
+    LLVMValueRef bytes = LLVMBuildNSWAdd(e->b, emit_scaled(e, c->n, 4 * s->out_n),
+                                         emit_scaled(e, c->tile, 4 * s->out_block * s->schedule.vectors), "");
     bytes = LLVMBuildNSWAdd(e->b, bytes, emit_int(e, 4 * s->out_offset), "");
     LLVMValueRef out = emit_address(e, e->buffers[2], bytes);
     EmitLoop y = emit_loop_begin(e, from, to, 1, NULL, 0, false);
     c->y = y.counter;
-    c->in = emit_address(e, in, scaled(e, c->y, 4 * s->stride_y * s->in_y));
-    c->out = emit_address(e, out, scaled(e, c->y, 4 * s->out_y));
+    c->in = emit_address(e, in, emit_scaled(e, c->y, 4 * s->stride_y * s->in_y));
+    c->out = emit_address(e, out, emit_scaled(e, c->y, 4 * s->out_y));
     emit_row(c);
     emit_loop_end(e, &y, NULL, NULL);
 }
@@ -301,7 +288,7 @@ static LLVMValueRef count_taps(Conv *c)
 /* lo + (hi - lo) * index / parts */
 static LLVMValueRef share(Emit *e, int64_t count, LLVMValueRef index, int64_t parts)
 {
-    return LLVMBuildUDiv(e->b, scaled(e, index, count), emit_int(e, parts), "");
+    return LLVMBuildUDiv(e->b, emit_scaled(e, index, count), emit_int(e, parts), "");
 }
 
 void emit_conv_product(Emit *e, const ConvSpec *spec, LLVMValueRef in, LLVMValueRef filters, LLVMValueRef out)
@@ -329,7 +316,7 @@ void emit_conv_units(Emit *e)
     LLVMValueRef rest = LLVMBuildUDiv(e->b, unit.counter, emit_int(e, row_blocks), "");
     LLVMValueRef part = LLVMBuildURem(e->b, rest, emit_int(e, schedule->filter_parts), "");
     c.n = LLVMBuildUDiv(e->b, rest, emit_int(e, schedule->filter_parts), "");
-    LLVMValueRef from = scaled(e, row_block, schedule->rows);
+    LLVMValueRef from = emit_scaled(e, row_block, schedule->rows);
     LLVMValueRef to = LLVMBuildNSWAdd(e->b, from, emit_int(e, schedule->rows), "");
     LLVMValueRef below = LLVMBuildICmp(e->b, LLVMIntSLT, to, emit_int(e, s->oh), "");
     to = LLVMBuildSelect(e->b, below, to, emit_int(e, s->oh), "");

@@ -23,28 +23,9 @@ typedef struct Filter {
     LLVMValueRef one, many, sums; /* at the chunk's first pixel; of the piece and the vectors' tile */
 } Filter;
 
-static LLVMValueRef scaled(Emit *e, LLVMValueRef value, int64_t factor)
-{
-    return LLVMBuildNSWMul(e->b, value, emit_int(e, factor), "");
-}
-
 static LLVMValueRef plus(Emit *e, LLVMValueRef x, LLVMValueRef y)
 {
     return LLVMBuildNSWAdd(e->b, x, y, "");
-}
-
-static LLVMValueRef at(Emit *e, LLVMValueRef base, int64_t floats)
-{
-    return floats ? emit_address(e, base, emit_int(e, 4 * floats)) : base;
-}
-
-static LLVMValueRef table(Emit *e, LLVMValueRef *values, int64_t count, const char *name)
-{
-    LLVMValueRef global = LLVMAddGlobal(e->module, LLVMArrayType2(e->i64, (uint64_t)count), name);
-    LLVMSetInitializer(global, LLVMConstArray2(e->i64, values, (uint64_t)count));
-    LLVMSetGlobalConstant(global, true);
-    LLVMSetLinkage(global, LLVMPrivateLinkage);
-    return global;
 }
 
 static void make_tables(Filter *f)
@@ -58,19 +39,19 @@ static void make_tables(Filter *f)
         values[3 * i + 1] = emit_int(e, 4 * s->tiles[i].many);
         values[3 * i + 2] = emit_int(e, 4 * s->tiles[i].sum);
     }
-    f->tiles = table(e, values, 3 * s->n_tiles, "tiles");
+    f->tiles = emit_table(e, "tiles", values, 3 * s->n_tiles);
     for (int64_t i = 0; i < s->n_taps; i++) {
         values[3 * i] = emit_int(e, 4 * s->taps[i].one);
         values[3 * i + 1] = emit_int(e, 4 * s->taps[i].many);
         values[3 * i + 2] = emit_int(e, 4 * s->taps[i].sum);
     }
-    f->taps = table(e, values, 3 * s->n_taps, "taps");
+    f->taps = emit_table(e, "taps", values, 3 * s->n_taps);
 }
 
 /* base + table[row][column] bytes */
 static LLVMValueRef moved(Emit *e, LLVMValueRef base, LLVMValueRef table, LLVMValueRef row, int column)
 {
-    LLVMValueRef index = plus(e, scaled(e, row, 3), emit_int(e, column));
+    LLVMValueRef index = plus(e, emit_scaled(e, row, 3), emit_int(e, column));
     LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, e->i64, table, &index, 1, "");
     return emit_address(e, base, LLVMBuildLoad2(e->b, e->i64, slot, ""));
 }
@@ -89,7 +70,7 @@ static LLVMValueRef load_vector(const Filter *f, LLVMValueRef address)
 
 static LLVMValueRef sum_address(const Filter *f, LLVMValueRef sums, int p, int v)
 {
-    return at(f->e, sums, p * f->spec->sum_value + v * f->spec->sum_vector);
+    return emit_offset(f->e, sums, p * f->spec->sum_value + v * f->spec->sum_vector);
 }
 
 /* Zero in the piece's first chunk, later what is in memory. */
@@ -121,12 +102,12 @@ static void add_row(Filter *f, int values, LLVMValueRef one, LLVMValueRef many, 
     const FilterSpec *s = f->spec;
     int vectors = s->shape.vectors, count = values * vectors;
     EmitLoop x = emit_loop_begin(e, emit_int(e, 0), emit_int(e, s->ow), 1, sum, count, false);
-    LLVMValueRef value = emit_address(e, one, scaled(e, x.counter, 4 * s->one.x));
-    LLVMValueRef vector = emit_address(e, many, scaled(e, x.counter, 4 * s->many.x));
+    LLVMValueRef value = emit_address(e, one, emit_scaled(e, x.counter, 4 * s->one.x));
+    LLVMValueRef vector = emit_address(e, many, emit_scaled(e, x.counter, 4 * s->many.x));
     LLVMValueRef w[4];
-    for (int v = 0; v < vectors; v++) w[v] = load_vector(f, at(e, vector, v * s->many.step));
+    for (int v = 0; v < vectors; v++) w[v] = load_vector(f, emit_offset(e, vector, v * s->many.step));
     for (int p = 0; p < values; p++) {
-        LLVMValueRef single = LLVMBuildLoad2(e->b, e->f32, at(e, value, p * s->one.step), "");
+        LLVMValueRef single = LLVMBuildLoad2(e->b, e->f32, emit_offset(e, value, p * s->one.step), "");
         LLVMSetAlignment(single, 4);
         LLVMValueRef spread = emit_splat(e, single, s->block);
         for (int v = 0; v < vectors; v++)
@@ -145,8 +126,8 @@ static void emit_tap(Filter *f, int values, LLVMValueRef one, LLVMValueRef many,
     start_sums(f, values, sums, sum);
     EmitLoop y = emit_loop_begin(e, emit_int(e, 0), f->rows, 1, sum, count, false);
     for (int i = 0; i < count; i++) sum[i] = y.phi[i];
-    add_row(f, values, emit_address(e, one, scaled(e, y.counter, 4 * s->one.y)),
-            emit_address(e, many, scaled(e, y.counter, 4 * s->many.y)), sum);
+    add_row(f, values, emit_address(e, one, emit_scaled(e, y.counter, 4 * s->one.y)),
+            emit_address(e, many, emit_scaled(e, y.counter, 4 * s->many.y)), sum);
     emit_loop_end(e, &y, sum, sum);
     for (int i = 0; i < count; i++) {
         LLVMValueRef store = LLVMBuildStore(e->b, sum[i], sum_address(f, sums, i / vectors, i % vectors));
@@ -189,13 +170,13 @@ static LLVMValueRef larger(Emit *e, LLVMValueRef x, LLVMValueRef y)
 /* See filter_part. */
 static LLVMValueRef part_start(Emit *e, int64_t count, LLVMValueRef part, int64_t parts)
 {
-    return LLVMBuildUDiv(e->b, scaled(e, part, count), emit_int(e, parts), "");
+    return LLVMBuildUDiv(e->b, emit_scaled(e, part, count), emit_int(e, parts), "");
 }
 
 static LLVMValueRef operand(Filter *f, int buffer, const FilterSide *side, LLVMValueRef n, LLVMValueRef y)
 {
     Emit *e = f->e;
-    LLVMValueRef bytes = plus(e, scaled(e, n, 4 * side->n), scaled(e, y, 4 * side->y));
+    LLVMValueRef bytes = plus(e, emit_scaled(e, n, 4 * side->n), emit_scaled(e, y, 4 * side->y));
     return emit_address(e, e->buffers[buffer], plus(e, bytes, emit_int(e, 4 * side->offset)));
 }
 
@@ -205,12 +186,12 @@ static void emit_chunk(Filter *f, LLVMValueRef chunk, LLVMValueRef share, LLVMVa
     const FilterSpec *s = f->spec;
     LLVMValueRef chunks = emit_int(e, filter_chunks(s));
     LLVMValueRef n = LLVMBuildUDiv(e->b, chunk, chunks, "");
-    LLVMValueRef y = scaled(e, LLVMBuildURem(e->b, chunk, chunks, ""), s->chunk_rows);
+    LLVMValueRef y = emit_scaled(e, LLVMBuildURem(e->b, chunk, chunks, ""), s->chunk_rows);
     LLVMValueRef left = LLVMBuildNSWSub(e->b, emit_int(e, s->oh), y, "");
     f->rows = smaller(e, left, emit_int(e, s->chunk_rows));
     f->one = operand(f, 0, &s->one, n, y);
     f->many = emit_address(e, operand(f, 1, &s->many, n, y),
-                           scaled(e, many_tile, 4 * s->shape.vectors * s->many.step));
+                           emit_scaled(e, many_tile, 4 * s->shape.vectors * s->many.step));
     int64_t shared = s->by_points ? s->n_taps : s->n_tiles;
     const Range own = {part_start(e, shared, share, s->shares),
                        part_start(e, shared, plus(e, share, emit_int(e, 1)), s->shares)};
@@ -238,8 +219,8 @@ void emit_filter_units(Emit *e)
     LLVMValueRef share = LLVMBuildURem(e->b, rest, emit_int(e, s->shares), "");
     LLVMValueRef piece = LLVMBuildUDiv(e->b, rest, emit_int(e, s->shares), "");
     f.sums = emit_address(e, e->buffers[2],
-                          plus(e, scaled(e, piece, 4 * s->sum_piece),
-                               scaled(e, many_tile, 4 * s->shape.vectors * s->sum_vector)));
+                          plus(e, emit_scaled(e, piece, 4 * s->sum_piece),
+                               emit_scaled(e, many_tile, 4 * s->shape.vectors * s->sum_vector)));
     int64_t chunks = s->n * filter_chunks(s);
     LLVMValueRef first = part_start(e, chunks, piece, s->pieces);
     LLVMValueRef end = part_start(e, chunks, plus(e, piece, emit_int(e, 1)), s->pieces);

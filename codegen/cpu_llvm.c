@@ -62,9 +62,28 @@ LLVMValueRef emit_fma(Emit *e, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c)
     return emit_intrinsic(e, "llvm.fma", &type, 1, args, 3);
 }
 
+LLVMValueRef emit_scaled(Emit *e, LLVMValueRef value, int64_t factor)
+{
+    return LLVMBuildNSWMul(e->b, value, emit_int(e, factor), "");
+}
+
 LLVMValueRef emit_address(Emit *e, LLVMValueRef base, LLVMValueRef bytes)
 {
     return LLVMBuildInBoundsGEP2(e->b, e->i8, base, &bytes, 1, "");
+}
+
+LLVMValueRef emit_offset(Emit *e, LLVMValueRef base, int64_t floats)
+{
+    return floats ? emit_address(e, base, emit_int(e, 4 * floats)) : base;
+}
+
+LLVMValueRef emit_table(Emit *e, const char *name, LLVMValueRef *values, int64_t count)
+{
+    LLVMValueRef table = LLVMAddGlobal(e->module, LLVMArrayType2(e->i64, (uint64_t)count), name);
+    LLVMSetInitializer(table, LLVMConstArray2(e->i64, values, (uint64_t)count));
+    LLVMSetGlobalConstant(table, true);
+    LLVMSetLinkage(table, LLVMPrivateLinkage);
+    return table;
 }
 
 EmitLoop emit_loop_begin(Emit *e, LLVMValueRef lo, LLVMValueRef hi, int64_t step, LLVMValueRef *init, int n,

@@ -62,8 +62,12 @@ LLVMValueRef emit_splat(Emit *e, LLVMValueRef scalar, int lanes);
 LLVMValueRef emit_intrinsic(Emit *e, const char *name, LLVMTypeRef *types, int n_types, LLVMValueRef *args,
                             int n_args);
 LLVMValueRef emit_fma(Emit *e, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c);
-/* base + offset in bytes */
+LLVMValueRef emit_scaled(Emit *e, LLVMValueRef value, int64_t factor);
+/* base + offset in bytes, in floats */
 LLVMValueRef emit_address(Emit *e, LLVMValueRef base, LLVMValueRef bytes);
+LLVMValueRef emit_offset(Emit *e, LLVMValueRef base, int64_t floats);
+/* A constant array of i64. */
+LLVMValueRef emit_table(Emit *e, const char *name, LLVMValueRef *values, int64_t count);
 
 /* A counted loop with phis. Iterations lo, lo+step, ... while below hi. */
 typedef struct EmitLoop {

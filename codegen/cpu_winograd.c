@@ -17,15 +17,6 @@ typedef struct Wino {
     LLVMValueRef n, first, count;  /* picture; the block's first tile and how many it has */
 } Wino;
 
-static LLVMValueRef constant_table(Emit *e, const char *name, LLVMValueRef *field, int64_t count)
-{
-    LLVMValueRef table = LLVMAddGlobal(e->module, LLVMArrayType2(e->i64, (uint64_t)count), name);
-    LLVMSetInitializer(table, LLVMConstArray2(e->i64, field, (uint64_t)count));
-    LLVMSetGlobalConstant(table, true);
-    LLVMSetLinkage(table, LLVMPrivateLinkage);
-    return table;
-}
-
 static LLVMValueRef tile_table(Wino *w)
 {
     Emit *e = w->e;
@@ -36,7 +27,7 @@ static LLVMValueRef tile_table(Wino *w)
         const int64_t values[5] = {4 * t->in, t->y, t->x, t->rows, t->cols};
         for (int k = 0; k < 5; k++) field[5 * i + k] = emit_int(e, values[k]);
     }
-    return constant_table(e, "tiles", field, 5 * count);
+    return emit_table(e, "tiles", field, 5 * count);
 }
 
 /* Which transformed filter each product takes. */
@@ -48,7 +39,7 @@ static LLVMValueRef filter_table(Wino *w)
         int row = winograd_filter_of(w->w, i / points), column = winograd_filter_of(w->w, i % points);
         field[i] = emit_int(w->e, row * WINOGRAD_FILTERS + column);
     }
-    return constant_table(w->e, "filter_of", field, (int64_t)points * points);
+    return emit_table(w->e, "filter_of", field, (int64_t)points * points);
 }
 
 static LLVMValueRef tile_field(Wino *w, LLVMValueRef tile, int field)
@@ -146,18 +137,13 @@ static void store(Wino *w, LLVMValueRef value, LLVMValueRef base, int64_t floats
     LLVMSetAlignment(LLVMBuildStore(e->b, value, to), (unsigned)(4 * w->spec->schedule.block));
 }
 
-static LLVMValueRef scaled(Emit *e, LLVMValueRef value, int64_t factor)
-{
-    return LLVMBuildNSWMul(e->b, value, emit_int(e, factor), "");
-}
-
 /* base + block * block_floats + slot * lanes: where a tile's values of one channel block lie, at point 0 */
 static LLVMValueRef slot_address(Wino *w, LLVMValueRef base, LLVMValueRef block, LLVMValueRef slot)
 {
     Emit *e = w->e;
     int lanes = w->spec->schedule.block;
-    LLVMValueRef bytes = LLVMBuildNSWAdd(e->b, scaled(e, block, 4 * w->w->block_tiles * lanes),
-                                         scaled(e, slot, 4 * lanes), "");
+    LLVMValueRef bytes = LLVMBuildNSWAdd(e->b, emit_scaled(e, block, 4 * w->w->block_tiles * lanes),
+                                         emit_scaled(e, slot, 4 * lanes), "");
     return emit_address(e, base, bytes);
 }
 
@@ -167,8 +153,8 @@ static void emit_inputs(Wino *w, LLVMValueRef in_block)
     Emit *e = w->e;
     const ConvSpec *s = w->spec;
     int64_t step_y = w->w->dilation * s->in_y, step_x = w->w->dilation * s->in_x;
-    LLVMValueRef bytes =
-        LLVMBuildNSWAdd(e->b, scaled(e, w->n, 4 * s->in_n), scaled(e, in_block, 4 * s->in_block), "");
+    LLVMValueRef bytes = LLVMBuildNSWAdd(e->b, emit_scaled(e, w->n, 4 * s->in_n),
+                                         emit_scaled(e, in_block, 4 * s->in_block), "");
     bytes = LLVMBuildNSWAdd(e->b, bytes, emit_int(e, 4 * s->in_offset), "");
     LLVMValueRef picture = emit_address(e, e->buffers[0], bytes);
     EmitLoop slot = emit_loop_begin(e, emit_int(e, 0), w->count, 1, NULL, 0, false);
@@ -218,15 +204,15 @@ static void emit_products(Wino *w, LLVMValueRef point)
     product->schedule.chunk_units = (int)s->units;
     int64_t tile_floats = s->units * s->schedule.unit * s->schedule.vectors * lanes;
     int64_t tiles = s->filter_blocks / s->schedule.vectors;
-    LLVMValueRef in = emit_address(e, w->inputs, scaled(e, point, 4 * w->w->in_stride));
-    LLVMValueRef out = emit_address(e, w->products, scaled(e, point, 4 * w->w->product_stride));
+    LLVMValueRef in = emit_address(e, w->inputs, emit_scaled(e, point, 4 * w->w->in_stride));
+    LLVMValueRef out = emit_address(e, w->products, emit_scaled(e, point, 4 * w->w->product_stride));
     LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, e->i64, w->filter_of, &point, 1, "");
     LLVMValueRef filters = emit_address(
-        e, e->buffers[1], scaled(e, LLVMBuildLoad2(e->b, e->i64, slot, ""), 4 * tiles * tile_floats));
+        e, e->buffers[1], emit_scaled(e, LLVMBuildLoad2(e->b, e->i64, slot, ""), 4 * tiles * tile_floats));
     EmitLoop tile = emit_loop_begin(e, emit_int(e, 0), emit_int(e, tiles), 1, NULL, 0, false);
     emit_conv_product(
-        e, product, in, emit_address(e, filters, scaled(e, tile.counter, 4 * tile_floats)),
-        emit_address(e, out, scaled(e, tile.counter, 4 * product->out_block * s->schedule.vectors)));
+        e, product, in, emit_address(e, filters, emit_scaled(e, tile.counter, 4 * tile_floats)),
+        emit_address(e, out, emit_scaled(e, tile.counter, 4 * product->out_block * s->schedule.vectors)));
     emit_loop_end(e, &tile, NULL, NULL);
 }
 
@@ -270,13 +256,13 @@ static void emit_cut_tile(Wino *w, LLVMValueRef y[WINOGRAD_OUT][WINOGRAD_OUT], L
         for (int c = 0; c < WINOGRAD_OUT; c++) store(w, y[r][c], w->spare, (r * WINOGRAD_OUT + c) * lanes);
     EmitLoop row = emit_loop_begin(e, emit_int(e, 0), tile_field(w, tile, 3), 1, NULL, 0, false);
     EmitLoop column = emit_loop_begin(e, emit_int(e, 0), tile_field(w, tile, 4), 1, NULL, 0, false);
-    LLVMValueRef index = LLVMBuildNSWAdd(e->b, scaled(e, row.counter, WINOGRAD_OUT), column.counter, "");
-    LLVMValueRef from = emit_address(e, w->spare, scaled(e, index, 4 * lanes));
-    emit_bind(e, s->var_y, LLVMBuildNSWAdd(e->b, tile_y, scaled(e, row.counter, d), ""), 0);
-    emit_bind(e, s->var_x, LLVMBuildNSWAdd(e->b, tile_x, scaled(e, column.counter, d), ""), 0);
+    LLVMValueRef index = LLVMBuildNSWAdd(e->b, emit_scaled(e, row.counter, WINOGRAD_OUT), column.counter, "");
+    LLVMValueRef from = emit_address(e, w->spare, emit_scaled(e, index, 4 * lanes));
+    emit_bind(e, s->var_y, LLVMBuildNSWAdd(e->b, tile_y, emit_scaled(e, row.counter, d), ""), 0);
+    emit_bind(e, s->var_x, LLVMBuildNSWAdd(e->b, tile_x, emit_scaled(e, column.counter, d), ""), 0);
     emit_bind(e, s->var_acc, load(w, from, 0), 0);
-    LLVMValueRef bytes = LLVMBuildNSWAdd(e->b, scaled(e, row.counter, 4 * d * s->out_y),
-                                         scaled(e, column.counter, 4 * d * s->out_x), "");
+    LLVMValueRef bytes = LLVMBuildNSWAdd(e->b, emit_scaled(e, row.counter, 4 * d * s->out_y),
+                                         emit_scaled(e, column.counter, 4 * d * s->out_x), "");
     store(w, emit_epilogue(e, s), emit_address(e, out, bytes), 0);
     emit_loop_end(e, &column, NULL, NULL);
     emit_loop_end(e, &row, NULL, NULL);
@@ -300,10 +286,10 @@ static void emit_outputs(Wino *w, LLVMValueRef filter_block)
     }
     for (int r = 0; r < WINOGRAD_OUT; r++) transform_product(w, half[r], y[r]);
     LLVMValueRef tile_y = tile_field(w, tile, 1), tile_x = tile_field(w, tile, 2);
-    LLVMValueRef bytes =
-        LLVMBuildNSWAdd(e->b, scaled(e, w->n, 4 * s->out_n), scaled(e, filter_block, 4 * s->out_block), "");
-    bytes = LLVMBuildNSWAdd(e->b, bytes, scaled(e, tile_y, 4 * s->out_y), "");
-    bytes = LLVMBuildNSWAdd(e->b, bytes, scaled(e, tile_x, 4 * s->out_x), "");
+    LLVMValueRef bytes = LLVMBuildNSWAdd(e->b, emit_scaled(e, w->n, 4 * s->out_n),
+                                         emit_scaled(e, filter_block, 4 * s->out_block), "");
+    bytes = LLVMBuildNSWAdd(e->b, bytes, emit_scaled(e, tile_y, 4 * s->out_y), "");
+    bytes = LLVMBuildNSWAdd(e->b, bytes, emit_scaled(e, tile_x, 4 * s->out_x), "");
     LLVMValueRef out =
         emit_address(e, e->buffers[2], LLVMBuildNSWAdd(e->b, bytes, emit_int(e, 4 * s->out_offset), ""));
     LLVMValueRef inside = LLVMBuildNSWAdd(e->b, tile_field(w, tile, 3), tile_field(w, tile, 4), "");
@@ -337,7 +323,7 @@ static void emit_fused_unit(Wino *w, LLVMValueRef unit)
     Emit *e = w->e;
     int64_t tiles = w->w->n_tiles, size = w->w->block_tiles, blocks = blocks_of(tiles, size);
     w->n = LLVMBuildUDiv(e->b, unit, emit_int(e, blocks), "");
-    w->first = scaled(e, LLVMBuildURem(e->b, unit, emit_int(e, blocks), ""), size);
+    w->first = emit_scaled(e, LLVMBuildURem(e->b, unit, emit_int(e, blocks), ""), size);
     LLVMValueRef left = LLVMBuildNSWSub(e->b, emit_int(e, tiles), w->first, "");
     LLVMValueRef full = LLVMBuildICmp(e->b, LLVMIntSGT, left, emit_int(e, size), "");
     w->count = LLVMBuildSelect(e->b, full, emit_int(e, size), left, "");
@@ -357,9 +343,9 @@ static void emit_phase_unit(Wino *w, LLVMValueRef unit)
     w->n = LLVMBuildUDiv(e->b, unit, emit_int(e, per_picture), "");
     LLVMValueRef index = LLVMBuildURem(e->b, unit, emit_int(e, per_picture), "");
     w->inputs =
-        emit_address(e, e->buffers[3], scaled(e, w->n, 4 * winograd_products(w->w) * w->w->in_stride));
-    w->products =
-        emit_address(e, e->buffers[4], scaled(e, w->n, 4 * winograd_products(w->w) * w->w->product_stride));
+        emit_address(e, e->buffers[3], emit_scaled(e, w->n, 4 * winograd_products(w->w) * w->w->in_stride));
+    w->products = emit_address(e, e->buffers[4],
+                               emit_scaled(e, w->n, 4 * winograd_products(w->w) * w->w->product_stride));
     w->first = emit_int(e, 0);
     w->count = emit_int(e, w->w->n_tiles);
     if (phase == WINOGRAD_INPUT)

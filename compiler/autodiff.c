@@ -274,14 +274,21 @@ static bool play(Graph *graph, Player *player, Node **gradient)
     return any;
 }
 
-/* Terms that no player's loss needs are not computed. */
-static void drop_terms(Graph *graph, Training *training)
+bool *training_needs(const Graph *graph, const Training *training)
 {
     bool *needed = ARENA_ARRAY(graph->arena, bool, graph->next_id);
-    for (int i = 0; i < training->n_players; i++) needed[training->players[i].loss->id] = true;
+    for (int i = 0; i < training->n_players; i++)
+        if (training->players[i].loss) needed[training->players[i].loss->id] = true;
     for (int k = graph->n_nodes - 1; k >= 0; k--)
         for (int i = 0; needed[graph->nodes[k]->id] && i < graph->nodes[k]->n_in; i++)
             needed[graph->nodes[k]->in[i]->id] = true;
+    return needed;
+}
+
+/* Terms that no player's loss needs are not computed. */
+static void drop_terms(Graph *graph, Training *training)
+{
+    const bool *needed = training_needs(graph, training);
     int outputs = 0, terms = 0;
     for (int i = 0; i < graph->n_outputs; i++)
         if (needed[graph->outputs[i].node->id]) graph->outputs[outputs++] = graph->outputs[i];

@@ -14,20 +14,10 @@
 #include "op_rules.h"
 #include "pass_build.h"
 
-static int64_t pair(const Node *node, AttrName name, int axis)
-{
-    return axis == 0 ? node_rows(node, name) : node_columns(node, name);
-}
-
-static void copy_pair(Node *to, const Node *from, AttrName name)
-{
-    node_set_pair(to, name, node_rows(from, name), node_columns(from, name));
-}
-
 static void copy_window(Node *to, const Node *from)
 {
     static const AttrName window[] = {A_KERNEL, A_STRIDE, A_PADDING, A_DILATION};
-    for (int i = 0; i < 4; i++) copy_pair(to, from, window[i]);
+    for (int i = 0; i < 4; i++) node_copy_pair(to, from, window[i]);
     node_set_int(to, A_GROUPS, node_int(from, A_GROUPS));
 }
 
@@ -58,14 +48,15 @@ static Node *bias_gradient(Graph *graph, const Node *node, Node *gradient)
 /* Every input pixel lies under each tap once, as in a convolution the other way, with this padding. */
 static int64_t mirrored_padding(const Node *node, int axis)
 {
-    return pair(node, A_DILATION, axis) * (pair(node, A_KERNEL, axis) - 1) - pair(node, A_PADDING, axis);
+    return node_axis(node, A_DILATION, axis) * (node_axis(node, A_KERNEL, axis) - 1) -
+           node_axis(node, A_PADDING, axis);
 }
 
 static bool is_mirrored(const Node *node)
 {
     bool mirrored = node_int(node, A_GROUPS) == 1;
     for (int axis = 0; axis < 2; axis++)
-        mirrored &= pair(node, A_STRIDE, axis) == 1 && mirrored_padding(node, axis) >= 0;
+        mirrored &= node_axis(node, A_STRIDE, axis) == 1 && mirrored_padding(node, axis) >= 0;
     return mirrored;
 }
 
@@ -82,9 +73,9 @@ static Node *spread(Graph *graph, const Node *node, Node *gradient)
 {
     int64_t left[2];
     for (int axis = 0; axis < 2; axis++) {
-        int64_t span = pair(node, A_DILATION, axis) * (pair(node, A_KERNEL, axis) - 1) + 1;
-        int64_t padded = node->in[0]->type.dim[2 + axis] + 2 * pair(node, A_PADDING, axis);
-        left[axis] = (padded - span) % pair(node, A_STRIDE, axis);
+        int64_t span = node_axis(node, A_DILATION, axis) * (node_axis(node, A_KERNEL, axis) - 1) + 1;
+        int64_t padded = node->in[0]->type.dim[2 + axis] + 2 * node_axis(node, A_PADDING, axis);
+        left[axis] = (padded - span) % node_axis(node, A_STRIDE, axis);
     }
     Node *made = convolve(graph, OP_CONV_TRANSPOSE2D, node, gradient, node->in[1], node->in[0]->type.dim[1]);
     node_set_pair(made, A_OUTPUT_PADDING, left[0], left[1]);
@@ -162,10 +153,10 @@ bool flip_filter_shape(Graph *graph, Node *node)
 static bool check_windows(Graph *graph, const Node *node, int axis)
 {
     static const char *const what[2] = {"rows", "columns"};
-    long long span = pair(node, A_DILATION, axis) * (pair(node, A_KERNEL, axis) - 1) + 1;
+    long long span = node_axis(node, A_DILATION, axis) * (node_axis(node, A_KERNEL, axis) - 1) + 1;
     long long size = node->in[0]->type.dim[2 + axis], windows = node->in[1]->type.dim[2 + axis];
-    long long padded = size + 2 * pair(node, A_PADDING, axis);
-    long long needed = (windows - 1) * pair(node, A_STRIDE, axis) + span;
+    long long padded = size + 2 * node_axis(node, A_PADDING, axis);
+    long long needed = (windows - 1) * node_axis(node, A_STRIDE, axis) + span;
     if (needed <= padded) return true;
     return shape_error(graph, node, "%lld %s of windows span %lld, and the padded input has %lld", windows,
                        what[axis], needed, padded);

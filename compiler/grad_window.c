@@ -3,19 +3,14 @@
 #include "op_rules.h"
 #include "pass_build.h"
 
-static void copy_pair(Node *to, const Node *from, AttrName name)
-{
-    node_set_pair(to, name, node_rows(from, name), node_columns(from, name));
-}
-
 /* A node of this operator with the pool's window, of a result as large as the pool's input. */
 static Node *pool_gradient(Graph *graph, Op op, const Node *pool, Node *const *in, int n_in)
 {
     Type from = pool->in[0]->type;
     Node *node = graph_add(graph, op, pool->name, pool->pos, in, n_in);
-    copy_pair(node, pool, A_KERNEL);
-    copy_pair(node, pool, A_STRIDE);
-    copy_pair(node, pool, A_PADDING);
+    node_copy_pair(node, pool, A_KERNEL);
+    node_copy_pair(node, pool, A_STRIDE);
+    node_copy_pair(node, pool, A_PADDING);
     node_set_pair(node, A_SIZE, from.dim[2], from.dim[3]);
     return node;
 }
@@ -24,15 +19,15 @@ static Node *pool_gradient(Graph *graph, Op op, const Node *pool, Node *const *i
 Node *max_pool2d_gradient(Graph *graph, Node *node, Node *gradient, int input)
 {
     Node *tap = graph_add(graph, OP_MAX_POOL2D_TAP, node->name, node->pos, &node->in[input], 1);
-    copy_pair(tap, node, A_KERNEL);
-    copy_pair(tap, node, A_STRIDE);
-    copy_pair(tap, node, A_PADDING);
-    copy_pair(tap, node, A_DILATION);
+    node_copy_pair(tap, node, A_KERNEL);
+    node_copy_pair(tap, node, A_STRIDE);
+    node_copy_pair(tap, node, A_PADDING);
+    node_copy_pair(tap, node, A_DILATION);
     node_set_bool(tap, A_CEIL_MODE, node_bool(node, A_CEIL_MODE));
     graph_settle(graph, tap);
     Node *in[2] = {gradient, tap};
     Node *made = pool_gradient(graph, OP_MAX_POOL2D_GRAD, node, in, 2);
-    copy_pair(made, node, A_DILATION);
+    node_copy_pair(made, node, A_DILATION);
     return graph_settle(graph, made);
 }
 

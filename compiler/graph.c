@@ -429,6 +429,11 @@ int64_t node_columns(const Node *node, AttrName name)
     return node_attr(node, name)->i[1];
 }
 
+int64_t node_axis(const Node *node, AttrName name, int axis)
+{
+    return axis == 0 ? node_rows(node, name) : node_columns(node, name);
+}
+
 double node_float(const Node *node, AttrName name)
 {
     assert(node_has(node, name));
@@ -454,6 +459,11 @@ void node_set_int(Node *node, AttrName name, int64_t value)
 void node_set_pair(Node *node, AttrName name, int64_t rows, int64_t columns)
 {
     node_set_ints(node, name, (const int64_t[]){rows, columns}, 2);
+}
+
+void node_copy_pair(Node *to, const Node *from, AttrName name)
+{
+    node_set_pair(to, name, node_rows(from, name), node_columns(from, name));
 }
 
 void node_set_ints(Node *node, AttrName name, const int64_t *values, int count)

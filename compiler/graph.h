@@ -163,13 +163,15 @@ void graph_mark_static(Graph *graph);
 const Attr *node_attr(const Node *node, AttrName name);
 bool node_has(const Node *node, AttrName name); /* the op has it and it is given */
 int64_t node_int(const Node *node, AttrName name);
-int64_t node_rows(const Node *node, AttrName name);    /* first of a pair */
-int64_t node_columns(const Node *node, AttrName name); /* second of a pair */
+int64_t node_rows(const Node *node, AttrName name);           /* first of a pair */
+int64_t node_columns(const Node *node, AttrName name);        /* second of a pair */
+int64_t node_axis(const Node *node, AttrName name, int axis); /* either, by axis 0 or 1 */
 double node_float(const Node *node, AttrName name);
 bool node_bool(const Node *node, AttrName name);
 const char *node_string(const Node *node, AttrName name);
 void node_set_int(Node *node, AttrName name, int64_t value);
 void node_set_pair(Node *node, AttrName name, int64_t rows, int64_t columns);
+void node_copy_pair(Node *to, const Node *from, AttrName name);
 void node_set_ints(Node *node, AttrName name, const int64_t *values, int count);
 void node_set_float(Node *node, AttrName name, double value);
 void node_set_floats(Node *node, AttrName name, const double *values, int count); /* not copied */

@@ -412,6 +412,16 @@ Step lower_new_step(const Fusion *fusion, const Group *group)
                   .bytes = group_bytes(fusion, group->root, true)};
 }
 
+Lowering lower_begin(StepList *list, const Fusion *fusion, const Group *group, LoopBuilder *b, Step *step)
+{
+    return (Lowering){.arena = list->arena,
+                      .layout = fusion->layout,
+                      .fusion = fusion,
+                      .group = group,
+                      .b = b,
+                      .step = step};
+}
+
 /* Rows whose kernels have loops of their own, in place of a value for each element. */
 typedef void KernelRule(Lowering *l, const Node *node);
 static KernelRule *const kernels[OP_COUNT] = {
@@ -438,12 +448,7 @@ static void lower_group(StepList *list, const Fusion *fusion, const Group *group
     }
     Step step = lower_new_step(fusion, group);
     LoopBuilder b = loop_builder(list->arena, lower_kind(fusion, group));
-    Lowering l = {.arena = list->arena,
-                  .layout = fusion->layout,
-                  .fusion = fusion,
-                  .group = group,
-                  .b = &b,
-                  .step = &step};
+    Lowering l = lower_begin(list, fusion, group, &b, &step);
     Op op = group->root->op;
     if (group->kind == GROUP_PART)
         lower_part(&l, group->root, group->part);
@@ -463,12 +468,7 @@ static void lower_halo_before(StepList *list, const Fusion *fusion, const Group 
     Step step = {
         .name = group->root->name, .is_static = group->is_static, .player = group->player, .group = group};
     LoopBuilder b = loop_builder(list->arena, "zero border");
-    Lowering l = {.arena = list->arena,
-                  .layout = fusion->layout,
-                  .fusion = fusion,
-                  .group = group,
-                  .b = &b,
-                  .step = &step};
+    Lowering l = lower_begin(list, fusion, group, &b, &step);
     Place whole = *place;
     whole.offset = whole.halo_top * whole.stride_y + whole.halo_left * whole.stride_x;
     lower_halo(&l, &whole);

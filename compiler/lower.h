@@ -131,9 +131,10 @@ void lower_fixed_buffer(Lowering *l, Storage *storage, BufferRole role);
 void lower_elements(Lowering *l, const Node *root);
 /* lower_conv.c: one step per phase. */
 void lower_template(StepList *list, const Fusion *fusion, const Group *group);
-/* A step for the group with its name and counts, no kernel yet; what its kernel is called; adding it once it
- * has one. */
+/* A step for the group with its name and counts, no kernel yet; what lowers its kernel by b; what the kernel
+ * is called; adding the step once it has one. */
 Step lower_new_step(const Fusion *fusion, const Group *group);
+Lowering lower_begin(StepList *list, const Fusion *fusion, const Group *group, LoopBuilder *b, Step *step);
 const char *lower_kind(const Fusion *fusion, const Group *group);
 void lower_finish_step(StepList *list, Step *step, Kernel *kernel);
 /* The value to store: lanes past the last channel must hold finite numbers. */

@@ -91,12 +91,7 @@ void lower_blas(StepList *list, const Fusion *fusion, const Group *group)
     assert(node == group->root);
     Step step = lower_new_step(fusion, group);
     LoopBuilder b = loop_builder(list->arena, kind_of(list->arena, node));
-    Lowering l = {.arena = list->arena,
-                  .layout = fusion->layout,
-                  .fusion = fusion,
-                  .group = group,
-                  .b = &b,
-                  .step = &step};
+    Lowering l = lower_begin(list, fusion, group, &b, &step);
     BlasSpec *spec = ARENA_NEW(list->arena, BlasSpec);
     *spec = describe(fusion->layout, node);
     add_storage(&l, node->in[0], BUFFER_IN);

@@ -140,8 +140,7 @@ static void lower_spec(StepList *list, const Fusion *fusion, const Group *group,
     step.flops = has_products ? step.flops / shares : 0;
     step.bytes /= shares;
     LoopBuilder b = loop_builder(list->arena, template_kind(list->arena, fusion, group, spec));
-    Lowering l = {
-        .arena = list->arena, .layout = layout, .fusion = fusion, .group = group, .b = &b, .step = &step};
+    Lowering l = lower_begin(list, fusion, group, &b, &step);
     lower_fixed_buffer(&l, layout_place(layout, node->in[0])->storage, BUFFER_IN);
     lower_fixed_buffer(&l, layout_place(layout, node->in[filters])->storage, BUFFER_IN);
     lower_fixed_buffer(&l, layout_place(layout, group->root)->storage, BUFFER_OUT);

@@ -6,11 +6,6 @@
 
 #include <assert.h>
 
-static int64_t pair(const Node *node, AttrName name, int axis)
-{
-    return axis == 0 ? node_rows(node, name) : node_columns(node, name);
-}
-
 /* ---- by loops ---------------------------------------------------------------------------------------------
  */
 
@@ -33,9 +28,9 @@ Expr *flip_filter_lower(Lowering *l, const Node *node, const Coord *at)
 static Expr *tap_position(Lowering *l, const Node *node, int axis, Expr *o, Expr *tap, Expr **inside)
 {
     LoopBuilder *b = l->b;
-    Expr *first =
-        expr_add(b, expr_scale(b, o, pair(node, A_STRIDE, axis)), expr_int(b, -pair(node, A_PADDING, axis)));
-    Expr *at = expr_add(b, first, expr_scale(b, tap, pair(node, A_DILATION, axis)));
+    Expr *first = expr_add(b, expr_scale(b, o, node_axis(node, A_STRIDE, axis)),
+                           expr_int(b, -node_axis(node, A_PADDING, axis)));
+    Expr *at = expr_add(b, first, expr_scale(b, tap, node_axis(node, A_DILATION, axis)));
     Expr *above = expr_op2(b, EXPR_GT, at, expr_int(b, -1));
     *inside =
         expr_op2(b, EXPR_AND, above, expr_op2(b, EXPR_LT, at, expr_int(b, node->in[0]->type.dim[2 + axis])));
@@ -92,7 +87,7 @@ static FilterSide input_side(const Node *node, const Place *x)
 /* From tap to tap. */
 static int64_t tap_step(const Node *node, const Place *x, int axis)
 {
-    return pair(node, A_DILATION, axis) * (axis == 0 ? x->stride_y : x->stride_x);
+    return node_axis(node, A_DILATION, axis) * (axis == 0 ? x->stride_y : x->stride_x);
 }
 
 /* All taps; step: between the sums of two. */
@@ -254,12 +249,7 @@ void lower_filter_sums(StepList *list, const Fusion *fusion, const Group *group,
         arena_printf(list->arena, "conv2d_grad_filter %lldx%lld%s", (long long)node_rows(node, A_KERNEL),
                      (long long)node_columns(node, A_KERNEL), how);
     LoopBuilder b = loop_builder(list->arena, kind);
-    Lowering l = {.arena = list->arena,
-                  .layout = fusion->layout,
-                  .fusion = fusion,
-                  .group = group,
-                  .b = &b,
-                  .step = &step};
+    Lowering l = lower_begin(list, fusion, group, &b, &step);
     for (int i = 0; i < 3; i++) lower_fixed_buffer(&l, operands[i], i == 2 ? BUFFER_OUT : BUFFER_IN);
     Kernel *kernel = loop_finish(&b);
     kernel->units = s->pieces * s->shares * s->many_tiles;
@@ -285,14 +275,9 @@ static void lower_total(StepList *list, const Fusion *fusion, const Group *group
     Step step = lower_new_step(fusion, group);
     LoopBuilder b =
         loop_builder(list->arena, arena_printf(list->arena, "%s sums", lower_kind(fusion, group)));
-    Lowering l = {.arena = list->arena,
-                  .layout = fusion->layout,
-                  .fusion = fusion,
-                  .group = group,
-                  .b = &b,
-                  .step = &step,
-                  .filter = s,
-                  .filter_sums = sums};
+    Lowering l = lower_begin(list, fusion, group, &b, &step);
+    l.filter = s;
+    l.filter_sums = sums;
     step.flops = 0;
     lower_elements(&l, group->root);
     lower_finish_step(list, &step, loop_finish(&b));

@@ -68,12 +68,7 @@ static Lowering begin(const FilterTiles *t, LoopBuilder *b, Step *step, const ch
     *b = loop_builder(t->list->arena,
                       arena_printf(t->list->arena, "conv2d_grad_filter 3x3 winograd %s", what));
     step->flops = 0;
-    return (Lowering){.arena = t->list->arena,
-                      .layout = t->fusion->layout,
-                      .fusion = t->fusion,
-                      .group = t->group,
-                      .b = b,
-                      .step = step};
+    return lower_begin(t->list, t->fusion, t->group, b, step);
 }
 
 static void lower_inputs(const FilterTiles *t)

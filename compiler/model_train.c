@@ -121,18 +121,6 @@ static void read_train(Builder *builder, const ModelFile *file, const Scope *sco
  */
 
 /* By id, what the players' losses depend on. In the graph every node follows its inputs. */
-static bool *find_needed(Builder *builder, const Training *training)
-{
-    const Graph *graph = builder->graph;
-    bool *needed = ARENA_ARRAY(builder->arena, bool, graph->next_id);
-    for (int i = 0; i < training->n_players; i++)
-        if (training->players[i].loss) needed[training->players[i].loss->id] = true;
-    for (int k = graph->n_nodes - 1; k >= 0; k--)
-        for (int i = 0; needed[graph->nodes[k]->id] && i < graph->nodes[k]->n_in; i++)
-            needed[graph->nodes[k]->in[i]->id] = true;
-    return needed;
-}
-
 static bool is_number(const Node *node)
 {
     return type_known(node->type) && node->type.rank == 0 && node->type.dtype == F32;
@@ -166,7 +154,7 @@ static void add_term(Terms *terms, const char *name, Node *node)
 static void find_terms(Builder *builder, const ModelFile *file, const Members *members, Training *training)
 {
     Graph *graph = builder->graph;
-    const bool *needed = find_needed(builder, training);
+    const bool *needed = training_needs(builder->graph, training);
     Terms terms = {.builder = builder, .file = file};
     int declared = graph->n_outputs;
     for (int i = 0; i < members->n; i++) {

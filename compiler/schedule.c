@@ -89,11 +89,6 @@ int conv_phases(const Node *node, int axis)
     return (int)(axis == 0 ? node_rows(node, A_STRIDE) : node_columns(node, A_STRIDE));
 }
 
-static int64_t pair(const Node *node, AttrName name, int axis)
-{
-    return axis == 0 ? node_rows(node, name) : node_columns(node, name);
-}
-
 /* Taps follow each other in even steps. */
 static void add_tap(ConvPhase *p, int64_t tap, int64_t displacement)
 {
@@ -112,11 +107,11 @@ static void add_tap(ConvPhase *p, int64_t tap, int64_t displacement)
  * input's index. */
 static ConvPhase transposed_phase(const Node *node, int axis, int phase)
 {
-    int64_t stride = pair(node, A_STRIDE, axis), padding = pair(node, A_PADDING, axis);
-    int64_t dilation = pair(node, A_DILATION, axis), size = node->type.dim[2 + axis];
+    int64_t stride = node_axis(node, A_STRIDE, axis), padding = node_axis(node, A_PADDING, axis);
+    int64_t dilation = node_axis(node, A_DILATION, axis), size = node->type.dim[2 + axis];
     ConvPhase p = {.first = phase, .step = stride, .stride = 1};
     p.count = phase < size ? (size - phase + stride - 1) / stride : 0;
-    for (int64_t k = 0; k < pair(node, A_KERNEL, axis); k++) {
+    for (int64_t k = 0; k < node_axis(node, A_KERNEL, axis); k++) {
         int64_t from = phase + padding - k * dilation;
         if (from % stride == 0) add_tap(&p, k, from / stride);
     }
@@ -126,9 +121,9 @@ static ConvPhase transposed_phase(const Node *node, int axis, int phase)
 ConvPhase conv_phase(const Node *node, int axis, int phase)
 {
     if (node->op == OP_CONV_TRANSPOSE2D) return transposed_phase(node, axis, phase);
-    ConvPhase p = {.step = 1, .count = node->type.dim[2 + axis], .stride = pair(node, A_STRIDE, axis)};
-    for (int64_t k = 0; k < pair(node, A_KERNEL, axis); k++)
-        add_tap(&p, k, k * pair(node, A_DILATION, axis) - pair(node, A_PADDING, axis));
+    ConvPhase p = {.step = 1, .count = node->type.dim[2 + axis], .stride = node_axis(node, A_STRIDE, axis)};
+    for (int64_t k = 0; k < node_axis(node, A_KERNEL, axis); k++)
+        add_tap(&p, k, k * node_axis(node, A_DILATION, axis) - node_axis(node, A_PADDING, axis));
     return p;
 }
 

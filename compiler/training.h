@@ -64,4 +64,7 @@ bool autodiff_players(Graph *graph, Training *training);
  * reporting. */
 bool autodiff_gradients(Graph *graph, Node *scalar, Node *const *wrt, int n, Node **out);
 
+/* By node id: whether a player's loss depends on it, of nodes in order of use. In the graph's arena. */
+bool *training_needs(const Graph *graph, const Training *training);
+
 #endif
