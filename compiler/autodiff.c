@@ -285,13 +285,20 @@ bool *training_needs(const Graph *graph, const Training *training)
     return needed;
 }
 
-/* Terms that no player's loss needs are not computed. */
+/* A number that the file asks for is shown whether a loss needs it or not. */
+static bool is_asked_for(const Graph *graph, const Training *training, int output)
+{
+    return output < training->n_declared && graph->outputs[output].node->type.rank == 0;
+}
+
+/* Terms that no player's loss needs are not computed, unless they were asked for. */
 static void drop_terms(Graph *graph, Training *training)
 {
     const bool *needed = training_needs(graph, training);
     int outputs = 0, terms = 0;
     for (int i = 0; i < graph->n_outputs; i++)
-        if (needed[graph->outputs[i].node->id]) graph->outputs[outputs++] = graph->outputs[i];
+        if (needed[graph->outputs[i].node->id] || is_asked_for(graph, training, i))
+            graph->outputs[outputs++] = graph->outputs[i];
     graph->n_outputs = outputs;
     for (int i = 0; i < training->n_terms; i++)
         for (int k = 0; k < outputs; k++)

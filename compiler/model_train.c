@@ -120,7 +120,6 @@ static void read_train(Builder *builder, const ModelFile *file, const Scope *sco
 /* ---- terms -----------------------------------------------------------------------------------------------
  */
 
-/* By id, what the players' losses depend on. In the graph every node follows its inputs. */
 static bool is_number(const Node *node)
 {
     return type_known(node->type) && node->type.rank == 0 && node->type.dtype == F32;
@@ -167,6 +166,7 @@ static void find_terms(Builder *builder, const ModelFile *file, const Members *m
     for (int i = 0; i < declared; i++)
         if (is_number(graph->outputs[i].node))
             add_term(&terms, graph->outputs[i].name, graph->outputs[i].node);
+    training->n_declared = declared;
     training->n_terms = terms.names.n;
     training->terms = ARENA_ARRAY(builder->arena, const char *, training->n_terms);
     for (int i = 0; i < training->n_terms; i++) training->terms[i] = terms.names.entries[i].key;

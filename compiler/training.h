@@ -50,7 +50,7 @@ typedef struct Training {
     /* Scalars that the log shows, in the order of the file: names of graph outputs (rank 0). The players'
      * losses are among them. */
     const char **terms;
-    int n_terms;
+    int n_terms, n_declared; /* so many of the graph's first outputs the file asks for itself */
     /* For tests and gradcheck: the gradients become outputs "PLAYER/PARAMETER", and no optimiser steps. */
     bool gradients_only;
 } Training;

@@ -76,6 +76,23 @@ START_TEST(a_loss_of_weight_0_is_not_computed)
 }
 END_TEST
 
+/* Of the file's own outputs those that are numbers: they are for the log. */
+START_TEST(a_number_that_is_asked_for_is_computed)
+{
+    Game g = game("%5: f32[] = mean %4 # \"a\"\n%6: f32[] = sum %4 # \"m\"\n%7: f32[1,2,4,4] = relu %4\n"
+                  "output m = %6\noutput map = %7\noutput a = %5\n",
+                  1, one, (const char *[]){"w"});
+    g.training.n_declared = 2;
+    g.training.terms = (const char *[]){"m", "a"};
+    g.training.n_terms = 2;
+    ck_assert(autodiff_players(g.graph, &g.training));
+    ck_assert_int_eq(g.graph->n_outputs, 2);
+    ck_assert_str_eq(g.graph->outputs[0].name, "m");
+    ck_assert_int_eq(g.training.n_terms, 2);
+    arena_free(g.arena);
+}
+END_TEST
+
 START_TEST(who_has_nothing_to_minimise_does_not_play)
 {
     Game g = game("%5: f32[] = mean %4 # \"a\"\n%6: f32[] = affine %5 {scale=0} # \"b\"\n"
@@ -161,6 +178,7 @@ Suite *autodiff_suite(void)
     Suite *suite = suite_create("autodiff");
     TCase *graphs = tcase_create("graphs");
     tcase_add_test(graphs, a_loss_of_weight_0_is_not_computed);
+    tcase_add_test(graphs, a_number_that_is_asked_for_is_computed);
     tcase_add_test(graphs, who_has_nothing_to_minimise_does_not_play);
     tcase_add_test(graphs, gradients_are_of_what_is_owned);
     tcase_add_test(graphs, a_loss_that_depends_on_nothing_owned_is_reported);
