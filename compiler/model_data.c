@@ -493,5 +493,7 @@ void model_classes(Builder *builder, const ModelFile *file, const Scope *scope, 
     }
     if (data && diag_errors(builder->diag) == errors) read_data(builder, data, model);
     if (ignore) value_int(&builder->values, ignore, scope, "'ignore_index'", &model->ignore_index);
+    for (int i = 0; i < builder->n_ignoring; i++)
+        node_set_int(builder->ignoring[i], A_IGNORE_INDEX, model->ignore_index);
     if (model->n_classes > 0) program_check_classes(builder, classes ? classes : data, model);
 }

@@ -249,6 +249,8 @@ static Bundle expand_operator(Builder *builder, const Instance *instance, const 
     bool good = check_arity(builder, op, use);
     good &= set_attrs(builder, instance, node, use);
     if (!good || !whole) return bundle_of(builder->arena, NULL);
+    if (op_attr_index(op, A_IGNORE_INDEX) >= 0 && !tree_find(use->spec, "ignore_index"))
+        ARENA_PUSH(builder->arena, builder->ignoring, builder->n_ignoring, builder->cap_ignoring, node);
     if (op == OP_BATCH_NORM && instance->statistics)
         node_set_string(node, A_STATISTICS, instance->statistics);
     int errors = diag_errors(builder->diag);

@@ -87,6 +87,8 @@ typedef struct Builder {
     TreeKeys shared_names; /* of operators' nodes within their network, with the network's name before it */
     SharedParams *shared;  /* one for each */
     int n_shared, cap_shared;
+    Node **ignoring; /* nodes that take the program's ignore_index, since they give none */
+    int n_ignoring, cap_ignoring;
     int depth;  /* of instances */
     int n_uses; /* nodes expanded so far, blocks and networks counted like operators */
 } Builder;

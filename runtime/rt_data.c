@@ -248,6 +248,13 @@ RtStatus data_explain(const DataSet *set, size_t item, RtError *err)
     return status;
 }
 
+RtStatus data_check_kind(const DataSet *set, size_t item, const RtLabels *labels, RtError *err)
+{
+    int64_t pixels = (int64_t)labels->width * labels->height;
+    if (!labels->unknown || (labels->by_color && labels->unknown < pixels / 2)) return RT_OK;
+    return data_explain(set, item, err);
+}
+
 RtStatus data_read(const DataSet *set, size_t item, RtImage *image, RtLabels *labels, RtError *err)
 {
     const DataPair *pair = &set->pairs[item];

@@ -70,6 +70,10 @@ void data_default_size(DataSet *set, int width, int height);
  * it is not wanted, and not read. On failure both are empty. Fails as reading pictures and encoding_map do,
  * the labels first, and RT_USAGE for a size that no drawn picture has. */
 RtStatus data_read(const DataSet *set, size_t item, RtImage *image, RtLabels *labels, RtError *err);
+/* Whether item's labels, as data_read left them, are of the kind that the encoding is for. Ids that are no
+ * classes mean that they are not; of colours a few pixels don't, since smoothed edges make them: half of the
+ * picture does. RT_BAD_INPUT as data_explain. */
+RtStatus data_check_kind(const DataSet *set, size_t item, const RtLabels *labels, RtError *err);
 /* Why item's labels have unknown pixels: reads them again, and fails with what survey_explain says. */
 RtStatus data_explain(const DataSet *set, size_t item, RtError *err);
 /* The encoding by which these labels of the set, as stored, are to be mapped. */

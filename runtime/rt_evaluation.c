@@ -52,17 +52,6 @@ static RtStatus compare(void *context, size_t item, int64_t slot, RtError *err)
     return RT_OK;
 }
 
-/* Ids that are no classes mean that the labels are of another kind. A few pixels of odd colours don't:
- * smoothed edges make them, say. */
-static RtStatus check_labels(Evaluation *eval, size_t item, const RtLabels *labels, RtError *err)
-{
-    int64_t pixels = (int64_t)labels->width * labels->height;
-    bool by_color = eval->set.encoding.by_color || eval->set.of_rgb.color_count;
-    eval->unknown += labels->unknown;
-    if (!labels->unknown || (by_color && labels->unknown < pixels / 2)) return RT_OK;
-    return data_explain(&eval->set, item, err);
-}
-
 /* A label picture of quite another shape belongs to another picture. */
 static RtStatus check_shapes(const DataPair *pair, const RtImage *image, const RtLabels *labels, RtError *err)
 {
@@ -79,7 +68,8 @@ static RtStatus read_pair(Evaluation *eval, size_t item, RtImage *image, RtLabel
     const DataPair *pair = &eval->set.pairs[item];
     RtStatus status = data_read(&eval->set, item, image, labels, err);
     if (status) return status;
-    status = check_labels(eval, item, labels, err);
+    eval->unknown += labels->unknown;
+    status = data_check_kind(&eval->set, item, labels, err);
     *refused = status == RT_BAD_INPUT;
     return status ? status : check_shapes(pair, image, labels, err);
 }

@@ -98,6 +98,7 @@ static RtStatus decode(const Stream *stream, size_t item, RtImage *image, RtImag
 {
     RtLabels labels = {0};
     RtStatus status = data_read(stream->set, item, image, stream->labelled ? &labels : NULL, err);
+    if (!status && stream->labelled) status = data_check_kind(stream->set, item, &labels, err);
     if (!status && stream->labelled) {
         *ids = (RtImage){labels.width, labels.height, 1, labels.classes};
         labels.classes = NULL;

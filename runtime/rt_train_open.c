@@ -177,6 +177,9 @@ static RtStatus check_origin(const TrainRun *run, RtError *err)
     if (run->wish.seed >= 0 && (uint64_t)run->wish.seed != from->state.seed)
         return rt_fail(err, RT_USAGE, "--seed %lld: the run was begun with seed %llu",
                        (long long)run->wish.seed, (unsigned long long)from->state.seed);
+    if (run->wish.iterations > 0 && run->wish.iterations < from->state.iteration)
+        return rt_fail(err, RT_USAGE, "--iterations %lld: the run has %lld behind it",
+                       (long long)run->wish.iterations, (long long)from->state.iteration);
     if (checkpoint_fingerprint(run->training.header) != from->fingerprint)
         note(run,
              "the program was compiled anew since the run was saved: results may differ from those of an "
@@ -308,6 +311,26 @@ static RtStatus set_tunables(TrainRun *run, RtError *err)
     return status;
 }
 
+/* What would begin after the run's end. */
+static void note_late(const TrainRun *run)
+{
+    const Training *training = &run->training;
+    const ProgramHeader *header = training->header;
+    for (int i = 0; i < training->player_count; i++) {
+        const ProgramPlayer *player = &training_players(header)[i];
+        if (player->from >= training->iterations)
+            note(run, "the player %s never steps: it begins at iteration %lld of %lld",
+                 program_text(header, player->name), (long long)player->from,
+                 (long long)training->iterations);
+    }
+    for (int i = 0; i < training->tunable_count; i++) {
+        const ProgramTunable *tunable = &training_tunables(header)[i];
+        if (tunable->from >= training->iterations)
+            note(run, "%s stays 0: it begins at iteration %lld of %lld", program_text(header, tunable->name),
+                 (long long)tunable->from, (long long)training->iterations);
+    }
+}
+
 static void log_names(TrainRun *run)
 {
     JsonOut *json = &run->log.json;
@@ -383,6 +406,7 @@ static RtStatus open_all(TrainRun *run, RtError *err)
     if (!status) status = run->wish.resume ? take_up(run, err) : begin(run, err);
     if (!status) status = check_data_options(run, err);
     if (!status) status = set_tunables(run, err);
+    if (!status) note_late(run);
     if (!status) status = open_sets(run, err);
     if (!status) status = open_validation(run, err);
     if (!status) status = open_logs(run, err);

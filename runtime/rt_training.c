@@ -1,16 +1,21 @@
 /* See rt_training.h. */
 #include "rt_training.h"
 
+#include "rt_blocked.h"
 #include "rt_options.h"
 #include "rt_parameters.h"
+#include "rt_pool.h"
 #include "rt_program.h"
 #include "rt_schedule.h"
 #include "rt_session.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SQUARES ".exp_avg_sq" /* what autodiff.c calls Adam's second state */
 
 const ProgramPlayer *training_players(const ProgramHeader *header)
 {
@@ -79,6 +84,36 @@ static RtStatus find_tensors(Training *training, RtError *err)
     return status;
 }
 
+/* Whether one of Adam's states has the squares of this parameter's gradients. */
+static bool has_squares(const ProgramHeader *header, const char *parameter)
+{
+    for (uint32_t i = 0; i < header->tensors.count; i++) {
+        if (program_tensors(header)[i].role != ROLE_STATE) continue;
+        const char *name = program_text(header, program_tensors(header)[i].name);
+        const char *own = strstr(name, parameter);
+        if (own > name && own[-1] == '.' && !strcmp(own + strlen(parameter), SQUARES)) return true;
+    }
+    return false;
+}
+
+/* A gradient that is not finite, or whose square is not, stays in the mean of squares that Adam keeps; other
+ * optimisers take it to the parameter itself. */
+static RtStatus find_watched(Training *training, RtError *err)
+{
+    const ProgramHeader *header = training->header;
+    training->watched = rt_alloc((header->tensors.count + 1) * sizeof *training->watched);
+    if (!training->watched) return rt_fail(err, RT_MACHINE, "no memory for a list of parameters");
+    for (uint32_t i = 0; i < header->tensors.count; i++) {
+        const ProgramTensor *tensor = &program_tensors(header)[i];
+        const char *name = program_text(header, tensor->name), *end = strrchr(name, '.');
+        if (tensor->role == ROLE_STATE ? !end || strcmp(end, SQUARES) != 0
+                                       : tensor->role != ROLE_PARAMETER || has_squares(header, name))
+            continue;
+        training->watched[training->watched_count++] = tensor;
+    }
+    return RT_OK;
+}
+
 RtStatus training_open(Training *training, const Program *program, int threads, RtError *err)
 {
     *training = (Training){0};
@@ -99,13 +134,16 @@ RtStatus training_open(Training *training, const Program *program, int threads, 
     for (int i = 0; i < training->tunable_count; i++)
         training->tunables[i] = training_tunables(header)[i].value;
     RtStatus status = find_tensors(training, err);
+    if (!status) status = find_watched(training, err);
     return status ? status : segrt_open(program->training, threads, &training->session, err);
 }
 
 void training_close(Training *training)
 {
     segrt_close(training->session);
+    rt_free(training->watched);
     training->session = NULL;
+    training->watched = NULL;
 }
 
 /* ---- tunables
@@ -230,6 +268,38 @@ static RtStatus add_terms(Training *training, int64_t micro, RtError *err)
     return RT_OK;
 }
 
+typedef struct Look {
+    const Training *training;
+    atomic_bool found;
+} Look;
+
+/* As they lie in memory, spare lanes of blocks too: what is found is looked at once more, as dense tensors.
+ */
+static void look_at(void *context, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    Look *look = context;
+    for (int64_t i = begin; i < end; i++) {
+        const ProgramTensor *tensor = look->training->watched[i];
+        const float *values = session_address(look->training->session, tensor);
+        int64_t count = blocked_elements(tensor);
+        uint32_t high = 0; /* bit 31: an exponent of ones overflowed */
+        for (int64_t k = 0; k < count; k++) {
+            uint32_t bits;
+            memcpy(&bits, &values[k], sizeof bits);
+            high |= (bits & 0x7f800000U) + 0x00800000U;
+        }
+        if (high >> 31) atomic_store(&look->found, true);
+    }
+}
+
+static RtStatus check_steps(Training *training, RtError *err)
+{
+    Look look = {.training = training};
+    pool_run(session_pool(training->session), training->watched_count, look_at, &look);
+    return atomic_load(&look.found) ? training_check(training, err) : RT_OK;
+}
+
 RtStatus training_run(Training *training, int64_t micro, double *seconds, RtError *err)
 {
     bool is_last = micro + 1 == training->accumulate, steps[TRAINING_MOST_PLAYERS];
@@ -239,6 +309,7 @@ RtStatus training_run(Training *training, int64_t micro, double *seconds, RtErro
     RtStatus status = session_train(training->session, steps, seconds, err);
     if (!status) status = add_terms(training, micro, err);
     if (!status && is_last) training->iteration++;
+    if (!status && is_last) status = check_steps(training, err);
     return status;
 }
 

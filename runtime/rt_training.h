@@ -60,6 +60,8 @@ typedef struct Training {
     TrainingTerm terms[TRAINING_MOST_TERMS];
     double rates[TRAINING_MOST_PLAYERS];     /* learning rates of the last iteration */
     double tunables[TRAINING_MOST_TUNABLES]; /* as given; by header->tunables */
+    const ProgramTensor **watched;           /* what shows in each step whether gradients were finite */
+    int watched_count;
 } Training;
 
 const ProgramPlayer *training_players(const ProgramHeader *header);
@@ -76,8 +78,9 @@ RtStatus training_set_tunable(Training *training, const char *assignment, RtErro
 /* Copies a batch, by stream, into the program's inputs. */
 void training_fill(Training *training, const float *const *images, const int32_t *const *labels);
 /* Runs micro-batch `micro` of the iteration; players step in the last, which also counts the iteration.
- * seconds: as session_train, or NULL. RT_BAD_INPUT when a term is not finite: the message names the iteration
- * and the first such term, then the first parameter or state that is not finite, if any. */
+ * seconds: as session_train, or NULL. RT_BAD_INPUT when a term is not finite, or what a player's step left:
+ * the message names the iteration, the first such term, and the first parameter or state, in the program's
+ * order, that is not finite, if any. */
 RtStatus training_run(Training *training, int64_t micro, double *seconds, RtError *err);
 /* Whether parameters and states may be kept: RT_BAD_INPUT when one is not finite, though the terms may have
  * been; the message names the first. Reads all of them: for saves, not for steps. */

@@ -1,5 +1,6 @@
 /* `PROG calibrate`: new running statistics for batch_norm from pictures without labels (rt_calibrate.h), and
  * the weights written with them. Several sets take turns, batch by batch. */
+#define _GNU_SOURCE
 #include "rt_calibrate.h"
 #include "rt_cpu.h"
 #include "rt_loader.h"
@@ -10,6 +11,7 @@
 #include "rt_verbs.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MOST_SETS = 4, MOST_BATCHES = 100 /* unless the command line says more */ };
 
@@ -181,12 +183,22 @@ static RtStatus calibrate(CalibrateVerb *verb, RtError *err)
     return status;
 }
 
+/* A checkpoint holds more than the weights that would take its place. */
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+    return !stat(a, &one) && !stat(b, &other) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 static RtStatus check_options(const CalibrateVerb *verb, RtError *err)
 {
     if (!verb->data.count) return rt_fail(err, RT_USAGE, "no pictures given: add --data SPEC");
     if (verb->data.count > MOST_SETS) return rt_fail(err, RT_USAGE, "--data: at most %d sets", MOST_SETS);
     if (!verb->weights) return rt_fail(err, RT_USAGE, "no weights given: add --weights FILE");
     if (!verb->out) return rt_fail(err, RT_USAGE, "no file for the result: add --out FILE");
+    if (is_same_file(verb->weights, verb->out))
+        return rt_fail(err, RT_USAGE, "--out %s: the result would replace the weights that are read",
+                       verb->out);
     if (verb->threads > CPU_MAX_THREADS || verb->loader_threads > LOADER_MOST_THREADS)
         return rt_fail(err, RT_USAGE, "too many threads: at most %d, and %d of the loader", CPU_MAX_THREADS,
                        LOADER_MOST_THREADS);

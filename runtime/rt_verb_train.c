@@ -35,17 +35,17 @@ static void told(void *context, const char *image, const char *error)
     if (verb->validating.terminal && image) progress_step(&verb->validating, "validating: %s", image);
 }
 
-/* "ce 0.412  fool 0.69  lr 0.00021  5.1 images/s  loader 2 %" */
+/* "lr 0.00021  5.1 images/s  loader wait 2 %  ce 0.412  fool 0.69": a narrow terminal cuts the terms. */
 static void show_step(TrainVerb *verb)
 {
     const Training *training = &verb->run.training;
     char text[1024];
-    size_t used = 0;
+    size_t used =
+        (size_t)snprintf(text, sizeof text, "lr %.3g  %.1f images/s  loader wait %.0f %%", training->rates[0],
+                         verb->run.images_per_second, 100 * verb->run.wait_share);
     for (int i = 0; i < training->term_count && used < sizeof text - 200; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%.100s %.4g  ", training->terms[i].name,
+        used += (size_t)snprintf(text + used, sizeof text - used, "  %.100s %.4g", training->terms[i].name,
                                  training->terms[i].value);
-    snprintf(text + used, sizeof text - used, "lr %.3g  %.1f images/s  loader wait %.0f %%",
-             training->rates[0], verb->run.images_per_second, 100 * verb->run.wait_share);
     if (verb->progress.terminal || train_log_due(&verb->run))
         progress_set(&verb->progress, training->iteration, "%s", text);
 }
@@ -59,6 +59,11 @@ static RtStatus validate(TrainVerb *verb, RtError *err)
     if (status) return status;
     int counted;
     double score = metrics_mean_iou(&run->evaluation.metrics, &counted);
+    if (!counted) {
+        progress_note(&verb->progress, "iteration %lld: no pixel of the validation set is labelled",
+                      (long long)run->training.iteration);
+        return RT_OK;
+    }
     bool is_best = run->state.best_iteration == run->training.iteration;
     progress_note(&verb->progress, "iteration %lld: mIoU %.2f over %d classes%s",
                   (long long)run->training.iteration, 100 * score, counted,

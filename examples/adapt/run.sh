@@ -17,6 +17,7 @@ if [ ! -x "$build/segc" ]; then
     echo "run.sh: there is no $build/segc; run make first" >&2
     exit 2
 fi
+. examples/measure
 mkdir -p "$out" || exit 3
 : >"$out/results" || exit 3
 runs=
@@ -30,15 +31,6 @@ compile()
     "$build/segc" build "graphs/programs/street_$program.yaml" -o "$out/$program" "$@" ${OPTIONS-} || exit $?
 }
 
-# evaluate ROW SEED WEIGHTS: a line of the results: row, seed, mIoU, pixel accuracy.
-evaluate()
-{
-    "$out/source_only" eval --data "$val" --weights "$3" >"$out/eval.txt" 2>"$out/eval.err" ||
-        { status=$?; cat "$out/eval.err" >&2; exit $status; }
-    sed -n "s/^mIoU \([0-9.]*\) .*accuracy \([0-9.]*\) %/$1 $2 \1 \2/p" "$out/eval.txt" >>"$out/results"
-    sed -n "s/^mIoU/$1: mIoU/p" "$out/eval.txt"
-}
-
 # train ROW SEED PROGRAM OPTION...: a run and what it reaches at its end. (Its best checkpoint was chosen on the
 # very pictures that it is measured on.)
 train()
@@ -50,7 +42,7 @@ train()
     # shellcheck disable=SC2086
     "$out/$program" train "$@" --val "$val" --out "$run" --iterations "$steps" --seed "$seed" ${TRAIN-} || exit $?
     runs="$runs $run"
-    evaluate "$row" "$seed" "$run/last.safetensors"
+    evaluate "$out/source_only" "$row" "$seed" "$run/last.safetensors"
 }
 
 # calibrate ROW SEED: that run's statistics, estimated anew on pictures of the target.
@@ -59,7 +51,7 @@ calibrate()
     "$out/source_only" calibrate --data "$target" --weights "$out/$1.seed$2/last.safetensors" \
         --out "$out/$1.seed$2.calibrated.safetensors" 2>"$out/calibrate.err" ||
         { status=$?; cat "$out/calibrate.err" >&2; exit $status; }
-    evaluate "$1+calibrate" "$2" "$out/$1.seed$2.calibrated.safetensors"
+    evaluate "$out/source_only" "$1+calibrate" "$2" "$out/$1.seed$2.calibrated.safetensors"
 }
 
 compile source_only
@@ -77,19 +69,7 @@ done
 printf '\n== report\n'
 # shellcheck disable=SC2086
 "$out/adapt" report $runs --out "$out/report" || exit $?
-awk '{
-    if (!($1 in runs)) order[++rows] = $1
-    runs[$1]++; miou[$1] += $3; accuracy[$1] += $4; list[$1] = list[$1] " " $3
-}
-END {
-    print "| | mIoU | by seed | pixel accuracy |\n|---|---|---|---|"
-    for (i = 1; i <= rows; i++) {
-        row = order[i]; n = split(list[row], value); mean = miou[row] / n; squares = 0
-        for (k = 1; k <= n; k++) squares += (value[k] - mean) ^ 2
-        printf "| %s | %.1f ± %.1f |%s | %.1f |\n", \
-            row, mean, (n > 1 ? sqrt(squares / (n - 1)) : 0), list[row], accuracy[row] / n
-    }
-}' "$out/results" >"$out/table.md"
+table "$out/results" >"$out/table.md"
 printf '\non %s, after the last step, mean and standard deviation (n - 1):\n\n' "$val"
 cat "$out/table.md"
 printf '\nlook at %s\n' "$out/report/report.html"

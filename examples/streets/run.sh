@@ -28,13 +28,17 @@ if [ ! -x "$build/segc" ] || [ ! -e "$data/lists/$source.txt" ]; then
     exit 2
 fi
 out=$build/streets/$experiment
+. examples/measure
 mkdir -p "$out" || exit 3
+: >"$out/results" || exit 3
 
 # The list of that name as a data specification.
 list()
 {
     echo "list:$data/lists/$1.txt@$data"
 }
+
+val=$(list $test)
 
 # A variant's file over the study's, and its program.
 compile()
@@ -64,7 +68,8 @@ train()
     run=$out/$1.seed$2
     from=$source
     if [ "$1" = upper_bound ]; then from=$target; fi
-    set -- "$1" --seed "$2" --data "source=$(list $from)" --val "$(list $test)"
+    variant=$1 seed=$2
+    set -- "$1" --seed "$2" --data "source=$(list $from)" --val "$val"
     case $1 in
     source_only | upper_bound) ;;
     control) set -- "$@" --data "target=$(list $target)" ;;
@@ -79,6 +84,7 @@ train()
     # shellcheck disable=SC2086
     "$program" train --out "$run" --iterations "$steps" "$@" ${TRAIN-} || exit $?
     runs="$runs $run"
+    evaluate "$program" "$variant" "$seed" "$run/last.safetensors"
 }
 
 # The statistics of a source_only run estimated anew, on the target's pictures.
@@ -88,8 +94,7 @@ calibrate()
     printf '\n== source_only, seed %s, calibrated\n' "$1"
     "$out/source_only" calibrate --data "$(list $target)" --weights "$out/source_only.seed$1/last.safetensors" \
         --out "$weights" || exit $?
-    "$out/source_only" eval --data "$(list $test)" --weights "$weights" >"$weights.txt" || exit $?
-    grep '^mIoU' "$weights.txt"
+    evaluate "$out/source_only" source_only+calibrate "$1" "$weights"
 }
 
 runs=
@@ -103,5 +108,7 @@ done
 printf '\n== report\n'
 # shellcheck disable=SC2086
 "$program" report $runs --out "$out/report" || exit $?
-grep -H '^mIoU' "$out"/*.calibrated.safetensors.txt 2>/dev/null
-echo "look at $out/report/report.html"
+table "$out/results" >"$out/table.md"
+printf '\non %s, after the last step, mean and standard deviation (n - 1):\n\n' "$val"
+cat "$out/table.md"
+printf '\nlook at %s\n' "$out/report/report.html"

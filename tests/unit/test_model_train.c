@@ -238,6 +238,18 @@ START_TEST(an_output_can_t_take_a_term_s_name)
 }
 END_TEST
 
+START_TEST(losses_ignore_what_the_file_ignores)
+{
+    const Model *model = train(HEAD "ignore_index: 2\nnodes:\n  s: {op: seg, in: source.image}\n"
+                                    "  loss: {op: cross_entropy, in: [s.logits, source.label]}\n"
+                                    "  own: {op: dice, in: [s.logits, source.label], ignore_index: 7}\n"
+                                    "  sum: {op: add, in: [loss, own]}\n"
+                                    "players: {g: {minimizes: sum, updates: [seg], " ADAM "}}\n");
+    ck_assert_int_eq(node_int(find(model, "loss"), A_IGNORE_INDEX), 2);
+    ck_assert_int_eq(node_int(find(model, "own"), A_IGNORE_INDEX), 7);
+}
+END_TEST
+
 START_TEST(a_player_begins_when_it_says)
 {
     ck_assert_int_eq(only_player(train(HEAD NODES PLAYER(ADAM ", from: 150")))->from, 150);
@@ -609,6 +621,7 @@ Suite *model_train_suite(void)
     tcase_add_test(players, terms_are_the_numbers_that_losses_depend_on);
     tcase_add_test(players, an_output_that_is_a_number_is_a_term);
     tcase_add_test(players, an_output_can_t_take_a_term_s_name);
+    tcase_add_test(players, losses_ignore_what_the_file_ignores);
     tcase_add_test(players, a_player_begins_when_it_says);
     tcase_add_test(players, adam_has_pytorch_s_defaults);
     tcase_add_test(players, adamw_decays_by_default);

@@ -18,9 +18,7 @@ cat >small.yaml <<END
 segc: 1
 program: small
 extends: $graphs/programs/street_adapt.yaml
-settings: {width: 4, adversary_from: 2}
-networks:
-  discriminator: {filters: 4}
+settings: {width: 4, adversary_from: 2, discriminator_filters: 4}
 size: [64, 128]
 train: {batch: 2, iterations: 6, validate_every: 2}
 END
@@ -78,7 +76,7 @@ kill -TERM $process
 wait $process
 ends "a signal is no failure" 0 "to go on: ./prog train --out killed --resume" sh -c "cat stopped; exit $?"
 
-sed -e 's/program: small/program: apart/' -e "s|^networks:|&\\n  apart: {use: $graphs/bisenet.yaml, classes: 19}|" small.yaml >apart.yaml
+sed -e 's/program: small/program: apart/' -e "s|^size:|networks: {apart: {use: $graphs/bisenet.yaml, classes: 19}}\\n&|" small.yaml >apart.yaml
 echo 'predict: {network: apart}' >>apart.yaml
 ends "what prediction needs is known before the first step" 2 "prediction needs apart" \
     "$segc" run apart.yaml train "$@" --out apart --iterations 1
