@@ -65,7 +65,7 @@ sanitize: ## every test under the address and undefined-behaviour sanitizers; th
 	@CC=$(CURDIR)/build/sanitize/gcc CXX=$(CURDIR)/build/sanitize/g++ LSAN_OPTIONS=suppressions=tests/lsan.supp \
 	    $(AGAIN) run-tests BUILD=build/sanitize OPT='-O1 -g' CFLAGS='$(SANITIZE)'
 	@$(AGAIN) build/tsan/tests/run CC=gcc BUILD=build/tsan OPT='-O1 -g' CFLAGS=-fsanitize=thread
-	build/tsan/tests/run pool session verbs loader
+	build/tsan/tests/run pool session verbs loader train
 
 golden: ## write every expected text anew from what comes out now; read the difference before keeping it
 	@tests/packages.sh $(TEST_PACKAGES)
