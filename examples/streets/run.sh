@@ -84,25 +84,27 @@ train()
     # shellcheck disable=SC2086
     "$program" train --out "$run" --iterations "$steps" "$@" ${TRAIN-} || exit $?
     runs="$runs $run"
-    evaluate "$program" "$variant" "$seed" "$run/last.safetensors"
+    evaluate "$out/source_only" "$variant" "$seed" "$run/last.safetensors"
 }
 
-# The statistics of a source_only run estimated anew, on the target's pictures.
+# The statistics of a variant's run estimated anew, on the target's pictures.
 calibrate()
 {
-    weights=$out/source_only.seed$1.calibrated.safetensors
-    printf '\n== source_only, seed %s, calibrated\n' "$1"
-    "$out/source_only" calibrate --data "$(list $target)" --weights "$out/source_only.seed$1/last.safetensors" \
-        --out "$weights" || exit $?
-    evaluate "$out/source_only" source_only+calibrate "$1" "$weights"
+    weights=$out/$1.seed$2.calibrated.safetensors
+    "$out/source_only" calibrate --data "$(list $target)" --weights "$out/$1.seed$2/last.safetensors" --out "$weights" \
+        2>"$out/calibrate.err" || { status=$?; cat "$out/calibrate.err" >&2; exit $status; }
+    evaluate "$out/source_only" "$1+calibrate" "$2" "$weights"
 }
 
 runs=
-for variant in $variants; do compile "$variant"; done
+compile source_only
+for variant in $variants; do
+    if [ "$variant" != source_only ]; then compile "$variant"; fi
+done
 for seed in ${SEEDS-0 1 2}; do
     for variant in $variants; do
         train "$variant" "$seed"
-        if [ "$variant" = source_only ]; then calibrate "$seed"; fi
+        if [ "$variant" != upper_bound ]; then calibrate "$variant" "$seed"; fi
     done
 done
 printf '\n== report\n'
