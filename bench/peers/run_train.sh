@@ -8,7 +8,7 @@ threads=$(nproc)
 slower=0
 bench/peers/setup.sh || exit 3
 mkdir -p build/peers
-for program in supervised_bisenet single_level multi_level_spatial multi_level_context1; do
+for program in supervised_bisenet single_level multi_level_spatial multi_level_context1 multi_level_context2; do
     "$build/segc" build "graphs/programs/$program.yaml" --size 256x512 --batch 2 -o "build/peers/$program" || exit
     build/peers-venv/bin/python bench/peers/compare_train.py "$program" --threads "$threads" --rounds "$rounds" \
         --ours "build/peers/$program bench --training --json --threads $threads"
