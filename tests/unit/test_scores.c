@@ -141,11 +141,12 @@ static void check_classes(SegrtSession *session)
 START_TEST(programs_give_them)
 {
     Text text = text_new(arena);
-    text_printf(&text,
-                "graph net\n%%1: f32[2,3,24,40] = input  # \"image\"\n"
-                "%%2: f32[5,3,4,4] = param {param_init=uniform, value=0.14433756729740646}  # \"conv.weight\"\n"
-                "%%3: f32[2,5,6,10] = conv2d %%1, %%2 {filters=5, kernel=4, stride=4, bias=false}\n%s",
-                nets[_i / 2]);
+    text_printf(
+        &text,
+        "graph net\n%%1: f32[2,3,24,40] = input  # \"image\"\n"
+        "%%2: f32[5,3,4,4] = param {param_init=uniform, value=0.14433756729740646}  # \"conv.weight\"\n"
+        "%%3: f32[2,5,6,10] = conv2d %%1, %%2 {filters=5, kernel=4, stride=4, bias=false}\n%s",
+        nets[_i / 2]);
     BuildOptions options = {.passes = {.predict = "y", .want_classes = true}, .no_fuse = _i % 2 == 1};
     Build *build = build_graph(arena, parse(text.text), &options);
     ck_assert_msg(build != NULL, "%s", diag_text(diag));
