@@ -62,15 +62,14 @@ END
     "$build/segc" build "$out/$1.yaml" -o "$out/$1" ${BUILD_OPTIONS-} || exit $?
 }
 
-# A run of a variant with a seed.
+# A run of $variant with $seed.
 train()
 {
-    run=$out/$1.seed$2
+    run=$out/$variant.seed$seed
     from=$source
-    if [ "$1" = upper_bound ]; then from=$target; fi
-    variant=$1 seed=$2
-    set -- "$1" --seed "$2" --data "source=$(list $from)" --val "$val"
-    case $1 in
+    if [ "$variant" = upper_bound ]; then from=$target; fi
+    set -- --seed "$seed" --data "source=$(list $from)" --val "$val"
+    case $variant in
     source_only | upper_bound) ;;
     control) set -- "$@" --data "target=$(list $target)" ;;
     multi_level_*) set -- "$@" --data "target=$(list $target)" --set "lambda_adv=$lambda" \
@@ -79,8 +78,7 @@ train()
     esac
     if [ -e "$run/last.safetensors" ]; then set -- "$@" --resume; fi
     printf '\n== %s\n' "$run"
-    program=$out/$1
-    shift
+    program=$out/$variant
     # shellcheck disable=SC2086
     "$program" train --out "$run" --iterations "$steps" "$@" ${TRAIN-} || exit $?
     runs="$runs $run"
@@ -103,7 +101,7 @@ for variant in $variants; do
 done
 for seed in ${SEEDS-0 1 2}; do
     for variant in $variants; do
-        train "$variant" "$seed"
+        train
         if [ "$variant" != upper_bound ]; then calibrate "$variant" "$seed"; fi
     done
 done
